@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "graph/graph.h"
+
+namespace bitwright {
+
+/// Finds the layers of a graph: every convolution, transposed convolution and linear map with a constant weight is
+/// quantizable; other nodes that own parameters are listed as float with the reason. Runs the graph once on zeros of
+/// the example shape to learn shapes and MACs (skipped, MACs 0, where that fails).
+std::vector<LayerBinding> listLayers(const Graph &graph);
+
+/// The summary that the rest of the program sees; layers parallel to `bindings`.
+ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bindings, const std::string &path);
+
+} // namespace bitwright

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "base/params.h"
+#include "base/result.h"
+#include "catalog/method_traits.h"
+#include "network/model_summary.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+namespace bitwright {
+
+inline constexpr const char *kFloatMethod = "float";
+
+/// How one tensor is quantized, complete: method, bits, options and the values that are known already.
+struct QuantSpec {
+    std::string method = kFloatMethod;
+    int bits = 32;
+    ParamValues options;                                  ///< complete (defaults filled in)
+    std::map<std::string, std::vector<double>> values;    ///< learned or calibrated: "scale" -> one entry per group
+    [[nodiscard]] bool isFloat() const { return method == kFloatMethod; }
+    friend bool operator==(const QuantSpec &, const QuantSpec &) = default;
+};
+
+/// What a file or an edit says about one tensor; what it leaves out comes from the defaults, then from the method.
+struct QuantPatch {
+    std::optional<std::string> method;
+    std::optional<int> bits;
+    ParamValues options;
+    std::map<std::string, std::vector<double>> values;
+    [[nodiscard]] bool empty() const { return !method && !bits && options.empty() && values.empty(); }
+    friend bool operator==(const QuantPatch &, const QuantPatch &) = default;
+};
+
+struct LayerPatch {
+    QuantPatch weight, activation;
+    [[nodiscard]] const QuantPatch &of(Role role) const { return role == Role::Weight ? weight : activation; }
+    [[nodiscard]] QuantPatch &of(Role role) { return role == Role::Weight ? weight : activation; }
+    [[nodiscard]] bool empty() const { return weight.empty() && activation.empty(); }
+    friend bool operator==(const LayerPatch &, const LayerPatch &) = default;
+};
+
+struct LayerConfig {
+    QuantSpec weight, activation;
+    [[nodiscard]] const QuantSpec &of(Role role) const { return role == Role::Weight ? weight : activation; }
+    [[nodiscard]] QuantSpec &of(Role role) { return role == Role::Weight ? weight : activation; }
+    friend bool operator==(const LayerConfig &, const LayerConfig &) = default;
+};
+
+/// The assignment (cli.md, schema bitwright/assignment/1): a pure value; the window edits it, the engine copies it.
+struct ModelConfig {
+    std::string modelSha;            ///< informs; may be empty
+    std::int64_t modelLayers = 0;
+    bool foldBatchNorm = false;
+    LayerPatch defaults;
+    std::map<std::string, LayerPatch> layers;
+    friend bool operator==(const ModelConfig &, const ModelConfig &) = default;
+};
+
+/// A layer's complete configuration: its patch over the defaults over the methods' own defaults. A layer patch that
+/// names another method than the defaults drops the default options and values that this method does not have.
+/// Errors name the layer and the key.
+Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &layer, const Catalog &catalog);
+
+/// The complete configuration of every quantizable layer of `model`.
+using ResolvedConfig = std::map<std::string, LayerConfig>;
+/// Fails on a layer that the model lacks, on an unknown method or key, on bits or a role that the method cannot do.
+Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &model, const Catalog &catalog);
+
+Result<ModelConfig> configFromJson(const nlohmann::json &json, const Catalog &catalog);
+nlohmann::json configToJson(const ModelConfig &config);
+/// Reads and writes an assignment file; the error names the file.
+Result<ModelConfig> readConfig(const std::string &path, const Catalog &catalog);
+Status writeConfig(const ModelConfig &config, const std::string &path);
+
+/// Sets a spec's complete content as the layer's own patch.
+void setSpec(ModelConfig &config, const std::string &layer, Role role, const QuantSpec &spec);
+
+/// Which layers differ between two assignments, and in what; equal entries are left out.
+struct ConfigDiff {
+    struct Change {
+        bool weight = false, activation = false;
+        friend bool operator==(const Change &, const Change &) = default;
+    };
+    std::map<std::string, Change> layers;
+    bool network = false;   ///< batch-norm folding changed: everything is affected
+    [[nodiscard]] bool empty() const { return layers.empty() && !network; }
+};
+ConfigDiff diff(const ModelConfig &before, const ModelConfig &after, const ModelSummary &model, const Catalog &catalog);
+
+} // namespace bitwright

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "config/model_config.h"
+#include "network/model_summary.h"
+
+#include <map>
+#include <string>
+
+namespace bitwright {
+
+/// What one layer takes and costs under an assignment (methods.md I1, I2). Bits unless the name says bytes.
+struct LayerCost {
+    double weightBits = 0;       ///< codes, or 32 per weight when float
+    double sideBits = 0;         ///< scales and zero points of weight and activation
+    double restBits = 0;         ///< bias (float32) and, unless folded, its batch norm
+    double macs = 0;
+    double bops = 0;             ///< MACs times weight bits times activation bits (32 when float)
+    [[nodiscard]] double totalBits() const { return weightBits + sideBits + restBits; }
+    friend bool operator==(const LayerCost &, const LayerCost &) = default;
+};
+
+struct ModelCost {
+    std::map<std::string, LayerCost> layers;
+    double otherBits = 0;        ///< float32 parameters outside the listed layers
+    double bops = 0;
+    double sizeBits = 0;
+    [[nodiscard]] std::int64_t sizeBytes() const { return std::int64_t((sizeBits + 7) / 8); }
+};
+
+/// Side information of one spec in bits: uniform 32 per scale and, asymmetric, b per zero point; `groups` is the number
+/// of channels when the granularity is per channel.
+double sideBits(const QuantSpec &spec, std::int64_t groups);
+
+ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, bool foldBatchNorm);
+/// The float32 network's size in bytes: 4 times its parameters.
+std::int64_t floatSizeBytes(const ModelSummary &model);
+
+} // namespace bitwright

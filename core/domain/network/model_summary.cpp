@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "network/model_summary.h"
+
+#include <algorithm>
+
+namespace bitwright {
+
+const char *layerStatusName(LayerStatus status)
+{
+    switch (status) {
+    case LayerStatus::Quantizable: return "quantizable";
+    case LayerStatus::Float: return "float";
+    case LayerStatus::Unsupported: return "unsupported";
+    }
+    return "float";
+}
+
+const LayerInfo *ModelSummary::layer(const std::string &name) const
+{
+    auto found = std::ranges::find(layers, name, &LayerInfo::name);
+    return found == layers.end() ? nullptr : &*found;
+}
+
+} // namespace bitwright

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "base/job_context.h"
+#include "catalog/method_traits.h"
+#include "config/model_config.h"
+#include "grid/quant_grid.h"
+#include "network/model_summary.h"
+#include "stats/histogram.h"
+#include "trial/trial_record.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace bitwright {
+
+using JobId = std::uint64_t;
+
+// ---- what may be asked. Every request holds copies; the engine owns model, data and weights. ----
+
+/// Opens a network; on success it becomes the engine's model and earlier data, statistics and weights are dropped.
+struct OpenModelRequest { std::string path; };
+/// Opens data for calibration, evaluation and training, each a --data SPEC (cli.md). `training` may be empty.
+struct OpenDataRequest { std::string evaluation, calibration, training; };
+/// Weight histograms at once, then input-activation histograms streamed over the calibration data.
+struct StatisticsRequest { int bins = 512; std::int64_t samples = 512; };
+/// Light lane, newest wins per (layer, role): the grid, the quantized histogram and the error of one site.
+struct PreviewRequest {
+    std::string layer;
+    Role role = Role::Weight;
+    QuantSpec spec;
+    bool foldBatchNorm = false;
+    std::int64_t channel = -1;         ///< >= 0: histograms and error of this output channel only (weights)
+    bool errorAgainstBits = true;      ///< also fill errorByBits
+    int bins = 512;
+};
+/// Fills in what activations lack (ranges, scales) on the calibration data; weights follow by themselves.
+struct CalibrateRequest { ModelConfig config; std::int64_t samples = 512; };
+/// First estimate from a slice, then refined to the whole set. Calibrates missing activation values first.
+struct EvaluateRequest {
+    ModelConfig config;
+    std::string metric = "top1";       ///< top1, top5, agreement, sqnr
+    std::int64_t limit = 0;            ///< samples, 0 for all
+    std::string weights;               ///< "" for the float weights, else a weights state's name
+    std::uint64_t seed = 0;
+    bool record = true;                ///< add a trial to the session
+};
+/// One layer at a time at each of these bits, the others float.
+struct SweepRequest {
+    std::vector<int> bits{8, 4, 2};
+    std::string role = "both";         ///< weight, activation, both
+    std::string measure = "metric";    ///< metric, sqnr
+    LayerPatch spec;                   ///< method and options; the bits come from the list
+    std::int64_t limit = 0;
+    std::uint64_t seed = 0;
+};
+struct FineTuneOptions {
+    int epochs = 1;
+    std::int64_t batch = 64;
+    std::string optimizer = "sgd";     ///< sgd, adam
+    double learningRate = 0.01;
+    double momentum = 0.9;
+    double weightDecay = 1e-4;
+    std::string schedule = "cosine";   ///< cosine, step, constant
+    double labelSmoothing = 0;
+    bool shift = true, flip = true;    ///< augmentation
+    bool reestimateBatchNorm = true;   ///< at the end
+    std::uint64_t seed = 0;
+    friend bool operator==(const FineTuneOptions &, const FineTuneOptions &) = default;
+};
+struct FineTuneRequest {
+    ModelConfig config;
+    FineTuneOptions options;
+    std::string weights;               ///< start from this state; "" for the float weights
+    std::string checkpoint;            ///< file to write each epoch and to resume from; "" for none
+};
+struct ExportRequest {
+    ModelConfig config;
+    std::string format = "onnx";       ///< onnx, torchscript, pt2
+    std::string path;
+    std::string weights;
+    bool verify = true;
+    std::int64_t verifySamples = 256;
+};
+
+using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, CalibrateRequest,
+                             EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest>;
+
+// ---- what comes back. Immutable values; each job ends with exactly one JobEnded. ----
+
+struct JobStarted { JobId job = 0; std::string title; };
+struct JobProgress { JobId job = 0; Progress progress; double elapsedSeconds = 0; };
+enum class JobOutcome { Finished, Failed, Cancelled };
+struct JobEnded { JobId job = 0; JobOutcome outcome = JobOutcome::Finished; Error error; double seconds = 0; };
+
+struct ModelOpened { JobId job = 0; std::shared_ptr<const ModelSummary> model; };
+struct DataOpened {
+    JobId job = 0;
+    std::string spec;
+    std::int64_t samples = 0;
+    Shape sampleShape;
+    bool labelled = false;
+    std::vector<std::string> classes;
+    double inputMean = 0, inputStd = 0;
+};
+/// Weight (and later activation) distribution of one layer; sent once per layer and role.
+struct StatisticsReady {
+    JobId job = 0;
+    std::string layer;
+    Role role = Role::Weight;
+    Moments moments;
+    Histogram histogram;
+    std::vector<Moments> channels;     ///< weights: one per output channel
+};
+struct BitsError { int bits = 0; double mse = 0, sqnrDb = 0; };
+struct PreviewReady {
+    JobId job = 0;
+    PreviewRequest request;
+    QuantSpec spec;                    ///< the request's with its values filled in
+    QuantGrid grid;
+    Histogram original, quantized;     ///< same bins
+    double mse = 0, sqnrDb = 0;
+    double clippedShare = 0;           ///< share of values outside the outermost levels
+    double emptyLevelShare = 0;        ///< share of levels that no value takes
+    std::vector<BitsError> errorByBits;
+    std::string warning;               ///< for example "2 bits symmetric has 3 levels"; may be empty
+};
+struct CalibrationReady { JobId job = 0; ModelConfig config; };
+/// A running estimate; `final` when all samples are in. `config` is the request's with calibrated values.
+struct EvaluationReady {
+    JobId job = 0;
+    bool final = false;
+    TrialRecord trial;                 ///< id > 0 once it is stored
+    ModelConfig config;
+    double floatValue = 0;             ///< the same metric of the float network on the same samples, NaN if unknown
+};
+struct SweepPoint {
+    JobId job = 0;
+    std::string layer;
+    int bits = 0;
+    double value = 0, delta = 0, sqnrDb = 0;
+    std::int64_t sizeBytes = 0;
+};
+struct TrainingStep {
+    JobId job = 0;
+    std::int64_t step = 0, totalSteps = 0;
+    int epoch = 0;
+    double loss = 0, metric = 0, learningRate = 0;
+};
+struct TrainingEpoch {
+    JobId job = 0;
+    int epoch = 0;
+    double trainLoss = 0;
+    TrialRecord trial;                 ///< the evaluation after this epoch
+    std::string weights;               ///< name of the weights state that now exists
+    ModelConfig config;                ///< with learned values
+};
+struct LayerAgreement { std::string layer; double maxAbsDifference = 0; std::int64_t differingLevels = 0; };
+struct ExportReady {
+    JobId job = 0;
+    std::string path;
+    std::int64_t bytes = 0;
+    struct Layer { std::string name; int bits = 0; std::string encoding; };
+    std::vector<Layer> layers;
+    std::vector<std::string> notes;    ///< what was approximated or left out
+    bool verified = false;
+    std::string runtime;               ///< "ONNX Runtime 1.32", "LibTorch", "Bitwright reader"
+    double maxAbsDifference = 0, top1Agreement = 0;
+    std::int64_t differingLevels = 0;
+    std::string firstDifferingLayer;
+    std::vector<LayerAgreement> agreement;
+};
+struct LogMessage { JobId job = 0; enum class Level { Info, Warning, Error } level = Level::Info; std::string text, layer; };
+
+using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady,
+                           CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, LogMessage>;
+
+/// What the window may ask of the engine. Calls return at once, from any thread; events arrive on an engine thread
+/// through the sink (which must not block), in the order of a job. Tests hand in a fake.
+class EngineApi {
+public:
+    using Sink = std::function<void(Event)>;
+    virtual ~EngineApi() = default;
+    [[nodiscard]] virtual const Catalog &catalog() const = 0;
+    virtual JobId submit(Request request) = 0;
+    virtual void cancel(JobId job) = 0;
+    virtual void setPaused(JobId job, bool paused) = 0;
+    /// An empty sink detaches; afterwards no call into the old one is running or will come.
+    virtual void setSink(Sink sink) = 0;
+    /// Trials are also written to this session file from now on ("" for none).
+    virtual void setSession(const std::string &path) = 0;
+};
+
+/// A human title for a request: "Evaluate", "Fine-tune, 3 epochs", …
+std::string requestTitle(const Request &request);
+
+} // namespace bitwright
