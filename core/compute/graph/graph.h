@@ -8,6 +8,7 @@
 #include <ATen/core/stack.h>
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -37,6 +38,12 @@ struct Argument {
 /// Runs on a stack of the arguments in schema order and leaves the results, as the boxed dispatcher does.
 using Kernel = std::function<void(torch::jit::Stack &)>;
 
+/// What an argument's schema type asks of a value that only the run knows, or of a list built at run time. None: the
+/// value goes in as it is.
+enum class Want : std::uint8_t {
+    None, Tensor, Int, Float, Bool, Number, IntList, FloatList, BoolList, NumberList, TensorList, OptionalTensorList, List
+};
+
 /// One call of an operator in ATen's vocabulary, "aten::conv2d" or "aten::add.Tensor", arguments complete and in
 /// schema order. Scalar glue of the exporters (sizes, list construction, integer arithmetic) is spelled "prim::…".
 struct Node {
@@ -45,6 +52,7 @@ struct Node {
     std::vector<Argument> arguments;
     std::vector<ValueId> outputs;
     Kernel kernel;
+    std::vector<Want> wants;            ///< parallel to arguments; set by makeNode (node_builder.h)
     int trainingArgument = -1;          ///< index of the flag that the executor sets (batch_norm, dropout), or -1
 };
 
@@ -72,7 +80,7 @@ struct Graph {
     ValueId addValue(std::string name);
     [[nodiscard]] ParameterMap parameterMap() const;
     [[nodiscard]] const Parameter *parameter(const std::string &name) const;
-    /// The index into parameters of a value, or -1.
+    /// The index into parameters of a value, or -1. Linear search.
     [[nodiscard]] int parameterOf(ValueId value) const;
     [[nodiscard]] std::int64_t trainableCount() const;
 };
