@@ -230,8 +230,12 @@ def rewrite(source, target, change):
 
 def without_paths(name, data):
     """Drops what names this machine or carries the example input: stack traces, debug records, sample inputs."""
-    if name.endswith(".debug_pkl") or name.startswith("data/sample_inputs/"):
+    if name.endswith(".debug_pkl"):
         return None
+    if name.startswith("data/sample_inputs/"):   # the record has to be there; a view would carry its whole storage
+        buffer = io.BytesIO()
+        torch.save(((torch.zeros(1, 1, 28, 28),), {}), buffer)
+        return buffer.getvalue()
     if name.startswith("models/") and name.endswith(".json"):
         document = json.loads(data)
 
