@@ -31,6 +31,7 @@ struct RunOptions {
     const LiveSet *from = nullptr;
     std::span<const std::size_t> captureAt;   ///< ascending node indices whose live sets are wanted
     std::vector<LiveSet> *captured = nullptr; ///< receives them; values in it are never overwritten afterwards
+    bool stopAfterCapture = false;      ///< end the pass after the last captured cut; run() then returns no outputs
     bool inPlace = true;                ///< allow in-place nodes where an input dies and no gradient is needed
 };
 
