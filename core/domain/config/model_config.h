@@ -77,6 +77,11 @@ nlohmann::json configToJson(const ModelConfig &config);
 /// Reads and writes an assignment file; the error names the file.
 Result<ModelConfig> readConfig(const std::string &path, const Catalog &catalog);
 Status writeConfig(const ModelConfig &config, const std::string &path);
+/// The same from and to text; `source` opens the messages. The text is what writeConfig puts into the file.
+Result<ModelConfig> configFromText(const std::string &text, const std::string &source, const Catalog &catalog);
+std::string configToText(const ModelConfig &config);
+/// The warning when the assignment was made for another file than `model`; empty when it fits or does not say.
+std::string modelMismatch(const ModelConfig &config, const ModelSummary &model);
 
 /// Sets a spec's complete content as the layer's own patch.
 void setSpec(ModelConfig &config, const std::string &layer, Role role, const QuantSpec &spec);

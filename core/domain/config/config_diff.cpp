@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "config/model_config.h"
+
+namespace bitwright {
+
+ConfigDiff diff(const ModelConfig &before, const ModelConfig &after, const ModelSummary &model, const Catalog &catalog)
+{
+    ConfigDiff result;
+    result.network = before.foldBatchNorm != after.foldBatchNorm;
+    for (const auto &layer : model.layers) {
+        if (layer.status != LayerStatus::Quantizable)
+            continue;
+        const auto old = resolveLayer(before, layer.name, catalog);
+        const auto now = resolveLayer(after, layer.name, catalog);
+        ConfigDiff::Change change;
+        if (old && now)
+            change = {.weight = old->weight != now->weight, .activation = old->activation != now->activation};
+        else if (old || now || old.error() != now.error())
+            change = {.weight = true, .activation = true};   // one of them is invalid: nothing of it may be reused
+        if (change != ConfigDiff::Change{})
+            result.layers.emplace(layer.name, change);
+    }
+    return result;
+}
+
+} // namespace bitwright
