@@ -24,6 +24,7 @@ using Tap = std::function<at::Tensor(std::size_t binding, int call, const at::Te
 
 struct RunOptions {
     bool training = false;              ///< batch norm and dropout in training mode
+    bool dropout = true;                ///< training: false leaves dropout off (batch-norm re-estimation)
     bool mutateBuffers = false;         ///< training: batch norm updates the running statistics bound to it
     const Tap *tap = nullptr;
     std::stop_token stop;
@@ -53,7 +54,8 @@ public:
     /// One pass. `parameters` as from bind(). Errors name the node that failed; Cancelled when the stop token fired.
     Result<std::vector<c10::IValue>> run(std::span<const c10::IValue> inputs, std::span<const at::Tensor> parameters,
                                          const RunOptions &options = {}) const;
-    /// run() for networks whose first output is the scores; honours fixedBatch by slicing and padding.
+    /// run() for networks whose first output is the scores; honours fixedBatch by slicing and padding (with the last
+    /// sample again). An undefined tensor where stopAfterCapture ended the pass.
     Result<at::Tensor> runBatch(const at::Tensor &input, std::span<const at::Tensor> parameters,
                                 const RunOptions &options = {}) const;
 
