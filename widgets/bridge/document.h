@@ -65,19 +65,29 @@ public:
     /// The float network's cost.
     [[nodiscard]] const ModelCost &floatCost() const { return m_floatCost; }
     [[nodiscard]] std::int64_t floatSizeBytes() const;
+    /// What a float tensor becomes when a person only says bits: the first quantizer that can do them.
+    [[nodiscard]] Result<QuantSpec> defaultSpec(Role role, int bits) const;
+    /// Names of the layers of which at least one tensor is quantized.
+    [[nodiscard]] LayerNames quantizedLayers() const;
     /// True when nothing is quantized and the weights are as loaded.
     [[nodiscard]] bool isFloat() const;
 
     // ---- edits, each one undo step ----
     [[nodiscard]] QUndoStack *undoStack() { return &m_undo; }
     /// 1 to 16 bits, or 0 for float. A float tensor gets the first quantizer of the catalog that can do the role.
-    void setBits(const LayerNames &layers, Role role, int bits);
+    void setBits(const LayerNames &layers, Role role, int bits) { setBits(layers, std::vector{role}, bits); }
+    void setBits(const LayerNames &layers, const std::vector<Role> &roles, int bits);
     /// One more or one less for each layer by itself; float and the ends of the range stay.
-    void stepBits(const LayerNames &layers, Role role, int delta);
+    void stepBits(const LayerNames &layers, const std::vector<Role> &roles, int delta);
     /// A quantizer's id, or "float". Bits are kept where the method can do them.
     void setMethod(const LayerNames &layers, Role role, const std::string &method);
     /// nullopt takes an optional option away.
-    void setOption(const LayerNames &layers, Role role, const std::string &name, const std::optional<ParamValue> &value);
+    void setOption(const LayerNames &layers, Role role, const std::string &name, const std::optional<ParamValue> &value)
+    {
+        setOption(layers, std::vector{role}, name, value);
+    }
+    void setOption(const LayerNames &layers, const std::vector<Role> &roles, const std::string &name,
+                   const std::optional<ParamValue> &value);
     void setSpec(const LayerNames &layers, Role role, const QuantSpec &spec);
     /// Values such as "scale" and "zero_point" (dragging a clip handle). Calls with the same non-zero `drag` become one
     /// step. The other values of the site stay; an empty list takes a value away.
@@ -118,6 +128,8 @@ public:
     /// Which tensors the bit keys act on (W and A); at least one is always on.
     [[nodiscard]] bool editsRole(Role role) const { return role == Role::Weight ? m_editWeights : m_editActivations; }
     void setEditsRole(Role role, bool on);
+    /// The roles that are on, weights first.
+    [[nodiscard]] std::vector<Role> editedRoles() const;
 
 signals:
     void modelChanged();
@@ -139,12 +151,12 @@ private:
     };
     using Edit = std::function<Status(ModelConfig &)>;
     void edit(const QString &text, const Edit &change, quint64 drag = 0);
-    void editSites(const QString &text, const LayerNames &layers, Role role,
-                   const std::function<Status(const LayerInfo &, QuantSpec &)> &change, quint64 drag = 0);
+    using SiteEdit = std::function<Status(const LayerInfo &, Role, QuantSpec &)>;
+    void editSites(const QString &text, const LayerNames &layers, const std::vector<Role> &roles, const SiteEdit &change,
+                   quint64 drag = 0);
     void push(const DocumentState &next, const QString &text, quint64 drag);
     void take(const DocumentState &next, ChangeEvent event);
     void select(const SelectionEntry &entry);
-    [[nodiscard]] QString siteText(const LayerNames &layers, Role role) const;
 
     const Catalog &m_catalog;
     std::shared_ptr<const ModelSummary> m_model;
@@ -162,7 +174,7 @@ private:
     bool m_editWeights = true, m_editActivations = true;
 };
 
-/// The values that `method` could not know without data or weights are gone; options and bits stay.
-void dropValues(QuantSpec &spec);
+/// "weights of conv1", "activations of 3 layers": how undo steps and messages name what they act on.
+QString siteText(const LayerNames &layers, const std::vector<Role> &roles);
 
 } // namespace bitwright

@@ -84,6 +84,10 @@ signals:
     void dataOpened(const bitwright::DataOpened &event);
     void statisticsReady(const bitwright::StatisticsReady &event);
     void previewReady(const bitwright::PreviewReady &event);
+    /// The preview of a site could not be made; one sentence says why.
+    void previewFailed(const std::string &layer, bitwright::Role role, const QString &why);
+    /// results().weightErrors has a newer entry for this layer.
+    void weightErrorChanged(const std::string &layer);
     void calibrationReady(const bitwright::CalibrationReady &event);
     void evaluationReady(const bitwright::EvaluationReady &event);
     /// The estimate no longer belongs to the present configuration; a new one is on its way when live.
@@ -105,16 +109,17 @@ private:
     void receive(Event event);   // engine threads
     void wake();
     void drain();
-    void scheduleBusySignal();
+    void updateBusy();
     JobId submit(Request request, bool visible = true);
     void supersede(JobId &job);
     void onChanged(const ChangeEvent &event);
     void onSelectionChanged();
     void askPreviews();
     void askPreview(Role role);
+    void askNextError();
     void askEvaluation();
-    void trackEnd(const JobEnded &event);
     void addTrial(const TrialRecord &trial);
+    void takeTrained();
 
     void handle(const JobStarted &event);
     void handle(const JobProgress &event);
@@ -145,15 +150,16 @@ private:
     JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
-    std::optional<EvaluateRequest> m_evaluated;  // what m_evaluation measures
+    DocumentState m_trainingFrom;                // what the fine-tuning started from
+    JobId m_errorJob = 0;                        // the one preview that runs for the table's SQNR column
 
     QTimer m_previewTimer, m_evaluationTimer, m_drainTimer;
     QElapsedTimer m_sinceDrain;
 
-    std::mutex m_mutex;   // guards the three below: engine threads write, the GUI thread takes
+    std::mutex m_mutex;   // guards what follows: engine threads write, the GUI thread takes
     std::vector<Event> m_incoming;
     std::map<JobId, JobProgress> m_progress;
-    bool m_wakePosted = false;
+    bool m_wakePosted = false, m_urgentPosted = false;
 };
 
 } // namespace bitwright

@@ -18,6 +18,13 @@ struct Results {
     std::map<Site, StatisticsReady> statistics;
     /// The newest preview of each site; compare its request.spec with the document's before believing it.
     std::map<Site, PreviewReady> previews;
+    /// Weight error of each quantized layer under `spec`; the layer's SQNR in the table.
+    struct WeightError {
+        QuantSpec spec;
+        bool foldBatchNorm = false;
+        double mse = 0, sqnrDb = 0;
+    };
+    std::map<std::string, WeightError> weightErrors;
     /// Of the present model, oldest first: loaded from the session, then measured here.
     std::vector<TrialRecord> trials;
     std::vector<SweepPoint> sweep;

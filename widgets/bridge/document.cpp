@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "bridge/document.h"
+
+#include "bridge/change_state.h"
+#include "util/format.h"
+
+#include <algorithm>
+
+namespace bitwright {
+
+namespace {
+
+/// As far as a person goes back, and no further: the list must not grow with an hour of arrow keys.
+constexpr std::size_t kSelectionHistory = 200;
+
+void dropValues(QuantSpec &spec)
+{
+    spec.values.clear();
+}
+
+QuantSpec floatSpec()
+{
+    return {};
+}
+
+bool canDo(const MethodTraits &method, Role role)
+{
+    return method.kind == MethodKind::Quantizer && method.id != kFloatMethod && method.hasRole(role);
+}
+
+/// Fresh options of a method: its defaults, with the choices that nearly everybody wants for the role.
+Result<ParamValues> freshOptions(const MethodTraits &method, Role role)
+{
+    ParamValues wanted;
+    const ParamSpec *granularity = method.option("granularity");
+    if (role == Role::Weight && granularity && std::ranges::find(granularity->choices, "channel") != granularity->choices.end())
+        wanted["granularity"] = std::string("channel");
+    if (role == Role::Activation && method.option("symmetric"))
+        wanted["symmetric"] = false;
+    return completeParams(method.options, wanted, method.id);
+}
+
+std::string text(int number)
+{
+    return std::to_string(number);
+}
+
+} // namespace
+
+QString siteText(const LayerNames &layers, const std::vector<Role> &roles)
+{
+    const QString where = layers.size() == 1 ? toQString(layers.front())
+                                             : Document::tr("%n layer(s)", nullptr, int(layers.size()));
+    if (roles.size() > 1)
+        return where;
+    return roles.front() == Role::Weight ? Document::tr("weights of %1").arg(where)
+                                         : Document::tr("activations of %1").arg(where);
+}
+
+Document::Document(const Catalog &catalog, QObject *parent) : QObject(parent), m_catalog(catalog), m_undo(this)
+{
+}
+
+Document::~Document()
+{
+    // Commands refer to this object; the stack's own destructor would run after our members are gone.
+    m_undo.disconnect();
+    m_undo.clear();
+}
+
+// ---- the network ----
+
+void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState state)
+{
+    m_undo.clear();
+    m_model = std::move(model);
+    m_baseline.reset();
+    m_baselineResolved.clear();
+    m_baselineCost = {};
+    m_selection.clear();
+    m_current.clear();
+    m_history.clear();
+    m_historyAt = 0;
+    m_state = {};
+    m_resolved.clear();
+    m_cost = m_floatCost = {};
+    QString problem;
+    if (m_model) {
+        ModelConfig plain;
+        if (auto resolved = resolve(plain, *m_model, m_catalog)) {
+            m_resolved = *resolved;
+            m_cost = m_floatCost = modelCost(*m_model, m_resolved, false);
+        }
+        state.config.modelSha = m_model->sha256;
+        state.config.modelLayers = std::int64_t(m_model->layers.size());
+        if (auto resolved = resolve(state.config, *m_model, m_catalog)) {
+            m_resolved = std::move(*resolved);
+            m_state = std::move(state);
+            m_cost = modelCost(*m_model, m_resolved, m_state.config.foldBatchNorm);
+        } else {
+            problem = toQString(resolved.error().message);
+            m_state.config.modelSha = m_model->sha256;
+            m_state.config.modelLayers = std::int64_t(m_model->layers.size());
+        }
+    }
+    emit modelChanged();
+    emit baselineChanged();
+    emit selectionChanged(m_selection);
+    if (!problem.isEmpty())
+        emit refused(problem);
+}
+
+const LayerInfo *Document::layer(const std::string &name) const
+{
+    return m_model ? m_model->layer(name) : nullptr;
+}
+
+bool Document::isQuantizable(const std::string &name) const
+{
+    const LayerInfo *info = layer(name);
+    return info && info->status == LayerStatus::Quantizable;
+}
+
+const QuantSpec *Document::spec(const std::string &name, Role role) const
+{
+    const auto it = m_resolved.find(name);
+    return it == m_resolved.end() ? nullptr : &it->second.of(role);
+}
+
+const QuantSpec *Document::baselineSpec(const std::string &name, Role role) const
+{
+    const auto it = m_baselineResolved.find(name);
+    return it == m_baselineResolved.end() ? nullptr : &it->second.of(role);
+}
+
+std::int64_t Document::floatSizeBytes() const
+{
+    return m_model ? bitwright::floatSizeBytes(*m_model) : 0;
+}
+
+bool Document::isFloat() const
+{
+    return m_state.weights.empty() && std::ranges::all_of(m_resolved, [](const auto &entry) {
+        return entry.second.weight.isFloat() && entry.second.activation.isFloat();
+    });
+}
+
+// ---- edits ----
+
+void Document::edit(const QString &text, const Edit &change, quint64 drag)
+{
+    if (!m_model)
+        return;
+    DocumentState next = m_state;
+    Status done = change(next.config);
+    if (done) {
+        if (auto resolved = resolve(next.config, *m_model, m_catalog); !resolved)
+            done = std::unexpected(resolved.error());
+    }
+    if (!done)
+        emit refused(toQString(done.error().message));
+    else
+        push(next, text, drag);
+}
+
+void Document::editSites(const QString &text, const LayerNames &layers, const std::vector<Role> &roles,
+                         const SiteEdit &change, quint64 drag)
+{
+    LayerNames able;
+    std::ranges::copy_if(layers, std::back_inserter(able), [this](const auto &name) { return isQuantizable(name); });
+    if (able.empty()) {
+        const LayerInfo *info = layers.empty() ? nullptr : layer(layers.front());
+        if (info)
+            emit refused(tr("%1 cannot be quantized: %2").arg(toQString(info->name), toQString(info->reason)));
+        return;
+    }
+    edit(text, [&](ModelConfig &config) -> Status {
+        for (const std::string &name : able) {
+            for (const Role role : roles) {
+                QuantSpec site = *spec(name, role);
+                const QuantSpec before = site;
+                BW_CHECK(change(*layer(name), role, site));
+                if (site != before)
+                    bitwright::setSpec(config, name, role, site);
+            }
+        }
+        return {};
+    }, drag);
+}
+
+Result<QuantSpec> Document::defaultSpec(Role role, int bits) const
+{
+    for (const MethodTraits &method : m_catalog.methods()) {
+        if (!canDo(method, role) || bits < method.minimumBits || bits > method.maximumBits)
+            continue;
+        BW_ASSIGN(auto options, freshOptions(method, role));
+        return QuantSpec{.method = method.id, .bits = bits, .options = std::move(options), .values = {}};
+    }
+    return fail(ErrorKind::Invalid, "no method quantizes " + std::string(roleName(role)) + "s to " + text(bits) +
+                                        " bits; choose other bits");
+}
+
+LayerNames Document::quantizedLayers() const
+{
+    LayerNames names;
+    for (const auto &[name, config] : m_resolved) {
+        if (!config.weight.isFloat() || !config.activation.isFloat())
+            names.push_back(name);
+    }
+    return names;
+}
+
+void Document::setBits(const LayerNames &layers, const std::vector<Role> &roles, int bits)
+{
+    const QString what = bits == 0 ? tr("%1 to float").arg(siteText(layers, roles))
+                                   : tr("%1 to %n bit(s)", nullptr, bits).arg(siteText(layers, roles));
+    editSites(what, layers, roles, [&](const LayerInfo &info, Role role, QuantSpec &site) -> Status {
+        if (bits == 0) {
+            site = floatSpec();
+            return {};
+        }
+        if (site.isFloat()) {
+            BW_ASSIGN(site, defaultSpec(role, bits));
+            return {};
+        }
+        if (site.bits == bits)
+            return {};
+        const MethodTraits *method = m_catalog.quantizer(site.method);
+        if (method && (bits < method->minimumBits || bits > method->maximumBits)) {
+            return fail(ErrorKind::Invalid, info.name + ", " + site.method + " has " + text(method->minimumBits) + " to " +
+                                                text(method->maximumBits) + " bits; choose another method first");
+        }
+        site.bits = bits;
+        dropValues(site);
+        return {};
+    });
+}
+
+void Document::stepBits(const LayerNames &layers, const std::vector<Role> &roles, int delta)
+{
+    const QString what = delta > 0 ? tr("%1 one bit more").arg(siteText(layers, roles))
+                                   : tr("%1 one bit less").arg(siteText(layers, roles));
+    editSites(what, layers, roles, [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
+        const MethodTraits *method = m_catalog.quantizer(site.method);
+        if (site.isFloat() || !method)
+            return {};
+        int bits = std::clamp(site.bits + delta, method->minimumBits, method->maximumBits);
+        // One bit of a symmetric grid is one level: no way down from two that changes anything for the better.
+        if (bits == 1 && site.bits == 2 && site.method == "uniform" && boolParam(site.options, "symmetric"))
+            bits = 2;
+        if (bits != site.bits) {
+            site.bits = bits;
+            dropValues(site);
+        }
+        return {};
+    });
+}
+
+void Document::setMethod(const LayerNames &layers, Role role, const std::string &id)
+{
+    const MethodTraits *method = m_catalog.quantizer(id);
+    const bool toFloat = id == kFloatMethod;
+    if (!toFloat && (!method || !canDo(*method, role))) {
+        emit refused(tr("%1 cannot quantize %2; choose another method")
+                         .arg(toQString(id), role == Role::Weight ? tr("weights") : tr("activations")));
+        return;
+    }
+    const QString title = toFloat ? tr("float") : toQString(method->title);
+    editSites(tr("%1 to %2").arg(siteText(layers, {role}), title), layers, {role},
+              [&](const LayerInfo &, Role siteRole, QuantSpec &site) -> Status {
+                  if (site.method == id)
+                      return {};
+                  if (toFloat) {
+                      site = floatSpec();
+                      return {};
+                  }
+                  const int bits = std::clamp(site.isFloat() ? 8 : site.bits, method->minimumBits, method->maximumBits);
+                  BW_ASSIGN(auto options, freshOptions(*method, siteRole));
+                  site = {.method = id, .bits = bits, .options = std::move(options), .values = {}};
+                  return {};
+              });
+}
+
+void Document::setOption(const LayerNames &layers, const std::vector<Role> &roles, const std::string &name,
+                         const std::optional<ParamValue> &value)
+{
+    editSites(tr("%1 of %2").arg(toQString(name), siteText(layers, roles)), layers, roles,
+              [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
+                  const MethodTraits *method = m_catalog.quantizer(site.method);
+                  // Of several layers those whose method lacks the option simply stay.
+                  if (site.isFloat() || !method || !method->option(name))
+                      return {};
+                  const QuantSpec before = site;
+                  if (value)
+                      site.options[name] = *value;
+                  else
+                      site.options.erase(name);
+                  BW_ASSIGN(site.options, completeParams(method->options, site.options, site.method));
+                  if (site.options != before.options)
+                      dropValues(site);
+                  return {};
+              });
+}
+
+void Document::setSpec(const LayerNames &layers, Role role, const QuantSpec &value)
+{
+    editSites(tr("Quantize %1").arg(siteText(layers, {role})), layers, {role},
+              [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
+                  site = value;
+                  return {};
+              });
+}
+
+void Document::setValues(const std::string &name, Role role, const std::map<std::string, std::vector<double>> &values,
+                         quint64 drag)
+{
+    editSites(tr("Range of %1").arg(siteText({name}, {role})), {name}, {role},
+              [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
+                  if (site.isFloat())
+                      return {};
+                  for (const auto &[key, list] : values) {
+                      if (list.empty())
+                          site.values.erase(key);
+                      else
+                          site.values[key] = list;
+                  }
+                  return {};
+              },
+              drag);
+}
+
+void Document::endDrag()
+{
+    emit dragEnded();
+}
+
+void Document::setFoldBatchNorm(bool fold)
+{
+    edit(fold ? tr("Fold batch norm") : tr("Keep batch norm"), [&](ModelConfig &config) -> Status {
+        if (config.foldBatchNorm == fold)
+            return {};
+        config.foldBatchNorm = fold;
+        // Folding scales the weights: a range that was right for the old ones is wrong for the new.
+        for (const LayerInfo &info : m_model->layers) {
+            const auto it = config.layers.find(info.name);
+            if (!info.batchNorm.empty() && it != config.layers.end())
+                it->second.weight.values.clear();
+        }
+        return {};
+    });
+}
+
+void Document::setState(const DocumentState &state, const QString &text)
+{
+    if (!m_model)
+        return;
+    DocumentState next = state;
+    next.config.modelSha = m_state.config.modelSha;
+    next.config.modelLayers = m_state.config.modelLayers;
+    if (auto resolved = resolve(next.config, *m_model, m_catalog); !resolved)
+        emit refused(toQString(resolved.error().message));
+    else
+        push(next, text, 0);
+}
+
+void Document::push(const DocumentState &next, const QString &text, quint64 drag)
+{
+    StateDelta delta = difference(m_state, next);
+    if (delta.empty())
+        return;
+    QString title = text;
+    if (!title.isEmpty())
+        title[0] = title[0].toUpper();
+    m_undo.push(new ChangeState(*this, std::move(delta), title, drag));
+}
+
+void Document::take(const DocumentState &next, ChangeEvent event)
+{
+    auto resolved = resolve(next.config, *m_model, m_catalog);
+    if (!resolved) {   // every path here was checked before
+        emit refused(toQString(resolved.error().message));
+        return;
+    }
+    event.diff = diff(m_state.config, next.config, *m_model, m_catalog);
+    m_state = next;
+    m_resolved = std::move(*resolved);
+    m_cost = modelCost(*m_model, m_resolved, m_state.config.foldBatchNorm);
+    emit changed(event);
+}
+
+void Document::absorbCalibration(const ModelConfig &calibrated)
+{
+    if (!m_model)
+        return;
+    const auto theirs = resolve(calibrated, *m_model, m_catalog);
+    if (!theirs)
+        return;
+    DocumentState next = m_state;
+    for (const auto &[name, mine] : m_resolved) {
+        const auto it = theirs->find(name);
+        if (it == theirs->end() || mine.activation.isFloat() || !mine.activation.values.empty())
+            continue;
+        QuantSpec bare = it->second.activation;
+        bare.values.clear();
+        if (bare == mine.activation && !it->second.activation.values.empty())
+            bitwright::setSpec(next.config, name, Role::Activation, it->second.activation);
+    }
+    if (next != m_state)
+        take(next, {.diff = {}, .weights = false, .interactive = false, .calibration = true});
+}
+
+// ---- baseline ----
+
+void Document::pinBaseline()
+{
+    if (!m_model)
+        return;
+    m_baseline = m_state;
+    m_baselineResolved = m_resolved;
+    m_baselineCost = m_cost;
+    emit baselineChanged();
+}
+
+void Document::clearBaseline()
+{
+    m_baseline.reset();
+    m_baselineResolved.clear();
+    m_baselineCost = {};
+    emit baselineChanged();
+}
+
+// ---- selection ----
+
+void Document::setSelection(const LayerNames &layers, const std::string &current)
+{
+    SelectionEntry entry;
+    std::ranges::copy_if(layers, std::back_inserter(entry.layers), [this](const auto &name) { return layer(name); });
+    if (!entry.layers.empty()) {
+        const bool known = std::ranges::find(entry.layers, current) != entry.layers.end();
+        entry.current = known ? current : entry.layers.front();
+    }
+    if (entry.layers == m_selection && entry.current == m_current)
+        return;
+    if (!entry.layers.empty()) {
+        m_history.resize(m_history.empty() ? 0 : m_historyAt + 1);
+        m_history.push_back(entry);
+        if (m_history.size() > kSelectionHistory)
+            m_history.erase(m_history.begin());
+        m_historyAt = m_history.size() - 1;
+    }
+    select(entry);
+}
+
+void Document::select(const SelectionEntry &entry)
+{
+    m_selection = entry.layers;
+    m_current = entry.current;
+    emit selectionChanged(m_selection);
+}
+
+void Document::goBack()
+{
+    if (canGoBack())
+        select(m_history[--m_historyAt]);
+}
+
+void Document::goForward()
+{
+    if (canGoForward())
+        select(m_history[++m_historyAt]);
+}
+
+void Document::setEditsRole(Role role, bool on)
+{
+    bool &mine = role == Role::Weight ? m_editWeights : m_editActivations;
+    bool &other = role == Role::Weight ? m_editActivations : m_editWeights;
+    if (mine == on)
+        return;
+    mine = on;
+    if (!m_editWeights && !m_editActivations)
+        other = true;
+    emit editedRolesChanged();
+}
+
+std::vector<Role> Document::editedRoles() const
+{
+    std::vector<Role> roles;
+    if (m_editWeights)
+        roles.push_back(Role::Weight);
+    if (m_editActivations)
+        roles.push_back(Role::Activation);
+    return roles;
+}
+
+} // namespace bitwright

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "models/layer_table_model.h"
+
+#include "bridge/engine_controller.h"
+#include "util/format.h"
+
+#include <QFont>
+#include <QGuiApplication>
+#include <QLocale>
+#include <QPalette>
+
+#include <algorithm>
+#include <cmath>
+
+namespace bitwright {
+
+namespace {
+
+using Model = LayerTableModel;
+
+constexpr std::size_t kStripBins = 40;
+
+bool isNumber(int column)
+{
+    return column == Model::Parameters || column == Model::Macs || column == Model::WeightBits ||
+           column == Model::ActivationBits || column >= Model::WeightSqnr;
+}
+
+Role roleOf(int column)
+{
+    return column == Model::WeightMethod || column == Model::WeightBits ? Role::Weight : Role::Activation;
+}
+
+bool isEditable(int column)
+{
+    return column >= Model::WeightMethod && column <= Model::ActivationBits;
+}
+
+bool isMethod(int column)
+{
+    return column == Model::WeightMethod || column == Model::ActivationMethod;
+}
+
+struct Header {
+    const char *title, *help;
+};
+
+Header header(int column)
+{
+    switch (column) {
+    case Model::Name: return {QT_TR_NOOP("Layer"), QT_TR_NOOP("Name of the layer: its weight's name in the network, less “.weight”")};
+    case Model::Operator: return {QT_TR_NOOP("Operator"), QT_TR_NOOP("What the layer computes, in ATen's words")};
+    case Model::WeightShape: return {QT_TR_NOOP("Weight shape"), QT_TR_NOOP("Dimensions of the weight, output channels first")};
+    case Model::Parameters: return {QT_TR_NOOP("Params"), QT_TR_NOOP("Number of weights and biases")};
+    case Model::Macs: return {QT_TR_NOOP("MACs"), QT_TR_NOOP("Multiply-accumulate operations for one sample")};
+    case Model::Distribution: return {QT_TR_NOOP("Weights"), QT_TR_NOOP("Distribution of the weights, smallest value left, largest right; square-root counts")};
+    case Model::WeightMethod: return {QT_TR_NOOP("W method"), QT_TR_NOOP("How the weight is quantized")};
+    case Model::WeightBits: return {QT_TR_NOOP("W bits"), QT_TR_NOOP("Bits per weight; 32 is float. Keys 1 to 8, 0 for float, [ and ]")};
+    case Model::ActivationMethod: return {QT_TR_NOOP("A method"), QT_TR_NOOP("How the layer's input is quantized")};
+    case Model::ActivationBits: return {QT_TR_NOOP("A bits"), QT_TR_NOOP("Bits per value of the layer's input; 32 is float")};
+    case Model::WeightSqnr: return {QT_TR_NOOP("W SQNR dB"), QT_TR_NOOP("Signal to quantization noise of the weight in decibels: 10 log₁₀(mean w² / mean error²); more is better")};
+    case Model::AccuracyChange: return {QT_TR_NOOP("Δ metric pp"), QT_TR_NOOP("Change of the metric, in percentage points, when only this layer is quantized to its present bits; from a sweep")};
+    case Model::SizeNow: return {QT_TR_NOOP("Size kB"), QT_TR_NOOP("What the layer takes now, in kilobytes (1000 bytes): packed weights, scales, bias and batch norm")};
+    case Model::SizeBefore: return {QT_TR_NOOP("Before kB"), QT_TR_NOOP("What the layer takes in the baseline, or in the float network when none is pinned")};
+    default: return {"", ""};
+    }
+}
+
+QString bitsText(const QuantSpec *spec)
+{
+    if (!spec)
+        return QStringLiteral("–");
+    return spec->isFloat() ? QStringLiteral("32") : QString::number(spec->bits);
+}
+
+double kilobytes(const ModelCost &cost, const std::string &layer)
+{
+    const auto it = cost.layers.find(layer);
+    return it == cost.layers.end() ? 0 : it->second.totalBits() / 8000;
+}
+
+QString kilobytesText(double value)
+{
+    return QLocale().toString(value, 'f', value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
+} // namespace
+
+LayerTableModel::LayerTableModel(Document &document, EngineController &controller, QObject *parent)
+    : QAbstractTableModel(parent), m_document(document), m_controller(controller)
+{
+    reset();
+    connect(&document, &Document::modelChanged, this, &LayerTableModel::reset);
+    connect(&document, &Document::changed, this, &LayerTableModel::onChanged);
+    connect(&document, &Document::baselineChanged, this, [this] { touchAll(WeightMethod, SizeBefore); });
+    connect(&controller, &EngineController::statisticsReady, this, [this](const StatisticsReady &event) {
+        if (event.role != Role::Weight)
+            return;
+        m_strips.erase(event.layer);
+        touch(event.layer, Distribution, Distribution);
+    });
+    connect(&controller, &EngineController::weightErrorChanged, this,
+            [this](const std::string &layer) { touch(layer, WeightSqnr, WeightSqnr); });
+    connect(&controller, &EngineController::sweepStarted, this, [this] { touchAll(AccuracyChange, AccuracyChange); });
+    connect(&controller, &EngineController::sweepPoint, this,
+            [this](const SweepPoint &event) { touch(event.layer, AccuracyChange, AccuracyChange); });
+}
+
+void LayerTableModel::reset()
+{
+    beginResetModel();
+    m_rows.clear();
+    m_strips.clear();
+    if (const ModelSummary *model = m_document.model()) {
+        for (std::size_t i = 0; i < model->layers.size(); ++i)
+            m_rows[model->layers[i].name] = int(i);
+    }
+    endResetModel();
+}
+
+int LayerTableModel::rowOf(const std::string &layer) const
+{
+    const auto it = m_rows.find(layer);
+    return it == m_rows.end() ? -1 : it->second;
+}
+
+const LayerInfo *LayerTableModel::layerAt(int row) const
+{
+    const ModelSummary *model = m_document.model();
+    return model && row >= 0 && std::size_t(row) < model->layers.size() ? &model->layers[std::size_t(row)] : nullptr;
+}
+
+int LayerTableModel::rowCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : int(m_rows.size());
+}
+
+int LayerTableModel::columnCount(const QModelIndex &parent) const
+{
+    return parent.isValid() ? 0 : int(ColumnCount);
+}
+
+void LayerTableModel::touch(const std::string &layer, Column first, Column last)
+{
+    if (const int row = rowOf(layer); row >= 0)
+        emit dataChanged(index(row, first), index(row, last));
+}
+
+void LayerTableModel::touchAll(Column first, Column last)
+{
+    if (rowCount() > 0)
+        emit dataChanged(index(0, first), index(rowCount() - 1, last));
+}
+
+void LayerTableModel::onChanged(const ChangeEvent &event)
+{
+    if (event.diff.network || event.weights) {
+        touchAll(WeightMethod, SizeBefore);
+        return;
+    }
+    for (const auto &[layer, what] : event.diff.layers)
+        touch(layer, WeightMethod, SizeBefore);
+}
+
+std::optional<double> LayerTableModel::sqnr(const LayerInfo &info) const
+{
+    const QuantSpec *spec = m_document.spec(info.name, Role::Weight);
+    const auto &errors = m_controller.results().weightErrors;
+    const auto it = errors.find(info.name);
+    if (!spec || spec->isFloat() || it == errors.end() || it->second.spec != *spec ||
+        it->second.foldBatchNorm != m_document.config().foldBatchNorm)
+        return std::nullopt;
+    return it->second.sqnrDb;
+}
+
+const SweepPoint *LayerTableModel::sweepPoint(const LayerInfo &info) const
+{
+    const QuantSpec *weight = m_document.spec(info.name, Role::Weight);
+    const QuantSpec *activation = m_document.spec(info.name, Role::Activation);
+    if (!weight || !activation || (weight->isFloat() && activation->isFloat()))
+        return nullptr;
+    const int bits = weight->isFloat() ? activation->bits : weight->bits;
+    const auto &sweep = m_controller.results().sweep;
+    const auto it = std::ranges::find_if(sweep, [&](const SweepPoint &p) { return p.layer == info.name && p.bits == bits; });
+    return it == sweep.end() ? nullptr : &*it;
+}
+
+QList<double> LayerTableModel::strip(const std::string &layer) const
+{
+    if (const auto it = m_strips.find(layer); it != m_strips.end())
+        return it->second;
+    const StatisticsReady *statistics = m_controller.results().statisticsOf(layer, Role::Weight);
+    QList<double> heights;
+    if (statistics && statistics->histogram.total() > 0) {
+        const Histogram &full = statistics->histogram;
+        const Histogram small = rebin(full, full.lo, full.hi, kStripBins);
+        const double top = double(*std::ranges::max_element(small.counts));
+        for (const std::uint64_t count : small.counts)
+            heights << std::sqrt(double(count) / top);
+    }
+    m_strips[layer] = heights;
+    return heights;
+}
+
+QStringList LayerTableModel::methods(Role role) const
+{
+    QStringList ids{QString::fromLatin1(kFloatMethod)};
+    for (const MethodTraits &method : m_document.catalog().methods()) {
+        if (method.kind == MethodKind::Quantizer && method.hasRole(role) && method.id != kFloatMethod)
+            ids << toQString(method.id);
+    }
+    return ids;
+}
+
+QVariant LayerTableModel::display(const LayerInfo &info, Column column) const
+{
+    const bool able = info.status == LayerStatus::Quantizable;
+    switch (column) {
+    case Name: return toQString(info.name);
+    case Operator: return toQString(info.op);
+    case WeightShape: return formatShape(info.weightShape);
+    case Parameters: return formatCount(double(info.parameters()));
+    case Macs: return info.macs > 0 ? formatCount(double(info.macs)) : QStringLiteral("–");
+    case WeightMethod:
+    case ActivationMethod: {
+        const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+        return spec ? toQString(spec->method) : QStringLiteral("–");
+    }
+    case WeightBits:
+    case ActivationBits: return bitsText(m_document.spec(info.name, roleOf(column)));
+    case WeightSqnr: {
+        const auto value = sqnr(info);
+        return value && std::isfinite(*value) ? QLocale().toString(*value, 'f', 1) : QStringLiteral("–");
+    }
+    case AccuracyChange: {
+        const SweepPoint *point = able ? sweepPoint(info) : nullptr;
+        if (!point)
+            return QStringLiteral("–");
+        QString text = formatShareChange(point->delta);
+        return text.left(text.size() - 3);   // the unit stands in the header
+    }
+    case SizeNow: return kilobytesText(kilobytes(m_document.cost(), info.name));
+    case SizeBefore: return kilobytesText(kilobytes(m_document.baselineCost(), info.name));
+    default: return {};
+    }
+}
+
+QVariant LayerTableModel::sortValue(const LayerInfo &info, Column column) const
+{
+    switch (column) {
+    case Name: return rowOf(info.name);   // the order of the network
+    case Parameters:
+    case WeightShape: return qint64(info.parameters());
+    case Macs: return qint64(info.macs);
+    case Distribution: {
+        const StatisticsReady *statistics = m_controller.results().statisticsOf(info.name, Role::Weight);
+        return statistics ? statistics->moments.std() : 0.0;
+    }
+    case WeightBits:
+    case ActivationBits: {
+        const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+        return spec ? (spec->isFloat() ? 32 : spec->bits) : 33;
+    }
+    case WeightSqnr: return sqnr(info).value_or(1e9);
+    case AccuracyChange: {
+        const SweepPoint *point = sweepPoint(info);
+        return point ? point->delta : 1e9;
+    }
+    case SizeNow: return kilobytes(m_document.cost(), info.name);
+    case SizeBefore: return kilobytes(m_document.baselineCost(), info.name);
+    default: return display(info, column);
+    }
+}
+
+QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
+{
+    if (info.status != LayerStatus::Quantizable)
+        return tr("%1: %2").arg(toQString(info.name), toQString(info.reason));
+    switch (column) {
+    case Name:
+        return tr("%1\n%2, %3 weights, %4 biases").arg(toQString(info.name), toQString(info.op))
+            .arg(info.weightCount).arg(info.biasCount);
+    case WeightShape: return tr("%1, %n group(s)", nullptr, int(info.groups)).arg(formatShape(info.weightShape));
+    case Parameters: return QLocale().toString(qint64(info.parameters()));
+    case Macs: return tr("%1 multiply-accumulates per sample").arg(QLocale().toString(qint64(info.macs)));
+    case WeightMethod:
+    case ActivationMethod: {
+        const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+        const MethodTraits *method = spec ? m_document.catalog().quantizer(spec->method) : nullptr;
+        return method ? tr("%1. %2\n%3").arg(toQString(method->title), toQString(method->summary), toQString(method->paper))
+                      : tr("Not quantized. Choose a method or press 1 to 8.");
+    }
+    case SizeNow: {
+        const double now = kilobytes(m_document.cost(), info.name), before = kilobytes(m_document.baselineCost(), info.name);
+        return now > 0 ? tr("%1 kB now, %2 kB before: %3 smaller").arg(kilobytesText(now), kilobytesText(before), formatRatio(before / now))
+                       : QString();
+    }
+    default: return tr(header(column).help);
+    }
+}
+
+bool LayerTableModel::differs(const LayerInfo &info, Column column) const
+{
+    if (!m_document.hasBaseline() || !isEditable(column))
+        return false;
+    const QuantSpec *now = m_document.spec(info.name, roleOf(column));
+    const QuantSpec *then = m_document.baselineSpec(info.name, roleOf(column));
+    return now && then && (isMethod(column) ? now->method != then->method : now->bits != then->bits);
+}
+
+QVariant LayerTableModel::data(const QModelIndex &index, int role) const
+{
+    if (!checkIndex(index, CheckIndexOption::IndexIsValid))
+        return {};
+    const LayerInfo &info = *layerAt(index.row());
+    const auto column = Column(index.column());
+    const bool able = info.status == LayerStatus::Quantizable;
+    switch (role) {
+    case Qt::DisplayRole: return display(info, column);
+    case Qt::EditRole:
+        if (column == WeightBits || column == ActivationBits) {
+            const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+            return spec ? (spec->isFloat() ? 0 : spec->bits) : 0;
+        }
+        return display(info, column);
+    case Qt::ToolTipRole: return toolTip(info, column);
+    case Qt::TextAlignmentRole: return isNumber(column) ? QVariant(Qt::AlignRight | Qt::AlignVCenter) : QVariant();
+    case Qt::ForegroundRole: {
+        const bool quiet = !able || (isEditable(column) && m_document.spec(info.name, roleOf(column))->isFloat());
+        return quiet ? QVariant(QGuiApplication::palette().brush(QPalette::Disabled, QPalette::Text)) : QVariant();
+    }
+    case Qt::FontRole:
+        if (differs(info, column)) {
+            QFont font;
+            font.setBold(true);
+            return font;
+        }
+        return {};
+    case SortRole: return sortValue(info, column);
+    case LayerRole: return toQString(info.name);
+    case StripRole: return column == Distribution ? QVariant::fromValue(strip(info.name)) : QVariant();
+    case MethodsRole: return isMethod(column) ? QVariant(methods(roleOf(column))) : QVariant();
+    case DiffersRole: return differs(info, column);
+    default: return {};
+    }
+}
+
+QVariant LayerTableModel::headerData(int section, Qt::Orientation orientation, int role) const
+{
+    if (orientation != Qt::Horizontal)
+        return {};
+    if (role == Qt::DisplayRole)
+        return tr(header(section).title);
+    if (role == Qt::ToolTipRole)
+        return tr(header(section).help);
+    if (role == Qt::TextAlignmentRole)
+        return QVariant((isNumber(section) ? Qt::AlignRight : Qt::AlignLeft) | Qt::AlignVCenter);
+    return {};
+}
+
+Qt::ItemFlags LayerTableModel::flags(const QModelIndex &index) const
+{
+    Qt::ItemFlags flags = QAbstractTableModel::flags(index) | Qt::ItemNeverHasChildren;
+    const LayerInfo *info = layerAt(index.row());
+    if (info && info->status == LayerStatus::Quantizable && isEditable(index.column()))
+        flags |= Qt::ItemIsEditable;
+    return flags;
+}
+
+bool LayerTableModel::setData(const QModelIndex &index, const QVariant &value, int role)
+{
+    if (!checkIndex(index, CheckIndexOption::IndexIsValid) || role != Qt::EditRole || !(flags(index) & Qt::ItemIsEditable))
+        return false;
+    const std::string &name = layerAt(index.row())->name;
+    const LayerNames &selection = m_document.selection();
+    const bool among = std::ranges::find(selection, name) != selection.end();
+    const LayerNames layers = among ? selection : LayerNames{name};
+    const Role site = roleOf(index.column());
+    if (isMethod(index.column()))
+        m_document.setMethod(layers, site, value.toString().toStdString());
+    else
+        m_document.setBits(layers, site, value.toInt());
+    return true;
+}
+
+// ---- filter ----
+
+LayerFilterModel::LayerFilterModel(QObject *parent) : QSortFilterProxyModel(parent)
+{
+    setSortRole(LayerTableModel::SortRole);
+    setDynamicSortFilter(true);
+}
+
+void LayerFilterModel::setFilterText(const QString &text)
+{
+    m_text = text.trimmed();
+    invalidateFilter();
+}
+
+void LayerFilterModel::setOnlyQuantizable(bool only)
+{
+    m_onlyQuantizable = only;
+    invalidateFilter();
+}
+
+bool LayerFilterModel::filterAcceptsRow(int row, const QModelIndex &parent) const
+{
+    const QAbstractItemModel *model = sourceModel();
+    if (m_onlyQuantizable && !(model->index(row, LayerTableModel::WeightBits, parent).flags() & Qt::ItemIsEditable))
+        return false;
+    if (m_text.isEmpty())
+        return true;
+    for (const int column : {LayerTableModel::Name, LayerTableModel::Operator, LayerTableModel::WeightMethod,
+                             LayerTableModel::ActivationMethod}) {
+        if (model->index(row, column, parent).data().toString().contains(m_text, Qt::CaseInsensitive))
+            return true;
+    }
+    return false;
+}
+
+bool LayerFilterModel::lessThan(const QModelIndex &left, const QModelIndex &right) const
+{
+    const QVariant a = left.data(LayerTableModel::SortRole), b = right.data(LayerTableModel::SortRole);
+    const auto order = QVariant::compare(a, b);
+    // Equal rows keep the order of the network.
+    return order == QPartialOrdering::Equivalent ? left.row() < right.row() : order == QPartialOrdering::Less;
+}
+
+} // namespace bitwright
