@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "quant/methods/methods.h"
+
+#include <algorithm>
+
+namespace bitwright {
+
+const std::vector<QuantizerRow> &quantizerRows()
+{
+    static const std::vector<QuantizerRow> rows{
+        uniformRow(),
+    };
+    return rows;
+}
+
+const Catalog &methodCatalog()
+{
+    static const Catalog catalog = [] {
+        std::vector<MethodTraits> methods;
+        for (const QuantizerRow &row : quantizerRows())
+            methods.push_back(row.traits);
+        return Catalog(std::move(methods));
+    }();
+    return catalog;
+}
+
+std::string siteLabel(const Site &site, const std::string &method)
+{
+    return site.layer.empty() ? method : site.layer + " (" + roleName(site.role) + "), " + method;
+}
+
+Result<std::unique_ptr<Quantizer>> makeQuantizer(const QuantSpec &spec, const Site &site)
+{
+    const auto &rows = quantizerRows();
+    const auto row = std::ranges::find_if(rows, [&](const QuantizerRow &r) { return r.traits.id == spec.method; });
+    const std::string label = siteLabel(site, spec.method);
+    if (row == rows.end())
+        return fail(ErrorKind::Unsupported, label + ", there is no such method; see the list of methods");
+    const MethodTraits &traits = row->traits;
+    if (!traits.hasRole(site.role))
+        return fail(ErrorKind::Unsupported, label + ", the method is not for the role " + roleName(site.role)
+                                                + "; choose another method");
+    if (spec.bits < traits.minimumBits || spec.bits > traits.maximumBits)
+        return fail(ErrorKind::Unsupported, label + ", " + std::to_string(spec.bits) + " bits is outside "
+                                                + std::to_string(traits.minimumBits) + " to "
+                                                + std::to_string(traits.maximumBits) + "; choose bits in that range");
+    for (const auto &[name, numbers] : spec.values)
+        if (std::ranges::find(traits.values, name) == traits.values.end())
+            return fail(ErrorKind::Invalid, label + ", the value " + name + " is not one of this method's; remove it");
+    QuantSpec complete = spec;
+    BW_ASSIGN(complete.options, completeParams(traits.options, spec.options, label));
+    return row->make(complete, site);
+}
+
+} // namespace bitwright

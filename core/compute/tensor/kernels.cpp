@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "tensor/kernels.h"
+
+#include "tensor/kernels_simd.h"
+#include "tensor/parallel.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <mutex>
+
+namespace bitwright {
+namespace {
+
+/// Elements of one piece of work. Sums are kept per piece and added in order, so threads do not change them.
+constexpr std::int64_t kPiece = 1 << 15;
+/// Below this many elements the second thread costs more than it gives.
+constexpr std::int64_t kParallel = 1 << 18;
+
+/// A tensor cut into rows of `inner` neighbours that share a group, and rows into pieces.
+struct Layout {
+    std::int64_t groups = 1, rows = 1, inner = 0, piecesPerRow = 1;
+    [[nodiscard]] std::int64_t pieces() const { return rows * piecesPerRow; }
+    [[nodiscard]] std::int64_t grain() const
+    {
+        const std::int64_t length = std::max<std::int64_t>(1, std::min(inner, kPiece));
+        return std::max<std::int64_t>(1, kParallel / length);
+    }
+};
+
+Layout layoutOf(const at::Tensor &x, const AffineGrid *grid)
+{
+    Layout layout;
+    layout.inner = x.numel();
+    const int axis = grid ? grid->axis : -1;
+    if (axis >= 0 && x.dim() > 0) {
+        TORCH_CHECK(axis < x.dim(), "channel axis ", axis, " of a tensor with ", x.dim(), " dimensions");
+        layout.groups = x.size(axis);
+        layout.inner = 1;
+        for (std::int64_t d = axis + 1; d < x.dim(); ++d)
+            layout.inner *= x.size(d);
+        layout.rows = layout.inner ? x.numel() / layout.inner : 0;
+    }
+    if (grid)
+        TORCH_CHECK(std::int64_t(grid->groups()) == layout.groups, "the grid has ", grid->groups(), " groups and the tensor ",
+                    layout.groups);
+    layout.piecesPerRow = std::max<std::int64_t>(1, (layout.inner + kPiece - 1) / kPiece);
+    return layout;
+}
+
+/// Calls body(piece, group, offset, length) for each piece, on several threads where it pays.
+template <class Body>
+void forPieces(const Layout &layout, const Body &body)
+{
+    if (layout.inner == 0 || layout.rows == 0)
+        return;
+    parallelRanges(layout.pieces(), layout.grain(), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t piece = begin; piece < end; ++piece) {
+            const std::int64_t row = piece / layout.piecesPerRow, part = piece % layout.piecesPerRow;
+            const std::int64_t start = part * kPiece;
+            body(piece, row % layout.groups, row * layout.inner + start, std::min(kPiece, layout.inner - start));
+        }
+    });
+}
+
+/// The sums of all pieces per group, added in the order of the pieces.
+std::vector<double> sumPieces(const Layout &layout, const std::vector<double> &partial)
+{
+    std::vector<double> out(std::size_t(layout.groups), 0.0);
+    for (std::int64_t piece = 0; piece < std::int64_t(partial.size()); ++piece)
+        out[std::size_t(piece / layout.piecesPerRow % layout.groups)] += partial[std::size_t(piece)];
+    return out;
+}
+
+simd::Affine groupOf(const AffineGrid &grid, std::int64_t group)
+{
+    return {grid.scale[std::size_t(group)], grid.zeroPoint[std::size_t(group)], float(grid.qmin), float(grid.qmax)};
+}
+
+void checkCpu(const at::Tensor &x)
+{
+    TORCH_CHECK(x.device().is_cpu(), "this kernel runs on the CPU and the tensor is on ", x.device().str());
+}
+
+/// True where the elements may be taken in storage order: one group, no holes.
+bool anyOrder(const at::Tensor &x, const AffineGrid &grid)
+{
+    return grid.axis < 0 && x.is_non_overlapping_and_dense();
+}
+
+at::Tensor backToType(const at::Tensor &y, const at::Tensor &like)
+{
+    return like.is_floating_point() ? y.to(like.scalar_type()) : y;
+}
+
+} // namespace
+
+QuantGrid toQuantGrid(const AffineGrid &grid, int zeroPointBits)
+{
+    QuantGrid out;
+    out.qmin = grid.qmin;
+    out.qmax = grid.qmax;
+    out.perChannel = grid.axis >= 0;
+    for (std::size_t i = 0; i < grid.groups(); ++i)
+        out.groups.push_back({double(grid.scale[i]), std::int64_t(grid.zeroPoint[i]), {}, {}});
+    out.sideBits = double(grid.groups()) * (32 + zeroPointBits);
+    return out;
+}
+
+at::Tensor floatContiguous(const at::Tensor &x)
+{
+    checkCpu(x);
+    return x.detach().to(at::kFloat).contiguous();
+}
+
+std::span<const float> floatSpan(const at::Tensor &x)
+{
+    return {x.const_data_ptr<float>(), std::size_t(x.numel())};
+}
+
+at::Tensor groupRows(const at::Tensor &x, int axis)
+{
+    if (axis < 0 || x.dim() == 0)
+        return floatContiguous(x).reshape({1, x.numel()});
+    const at::Tensor moved = floatContiguous(x.detach().movedim(axis, 0));
+    const std::int64_t groups = x.size(axis);
+    return moved.reshape({groups, groups ? x.numel() / groups : 0});
+}
+
+at::Tensor affineFakeQuant(const at::Tensor &x, const AffineGrid &grid, bool mayOverwrite)
+{
+    c10::NoGradGuard noGrad;
+    checkCpu(x);
+    if (x.scalar_type() != at::kFloat)
+        return backToType(affineFakeQuant(x.to(at::kFloat), grid, true), x);
+    const at::Tensor in = anyOrder(x, grid) ? x.detach() : x.detach().contiguous();
+    const bool fresh = !in.is_alias_of(x);   // made contiguous above: ours to overwrite
+    const at::Tensor out = mayOverwrite || fresh ? in : at::empty_like(in);
+    const float *from = in.const_data_ptr<float>();
+    float *to = out.mutable_data_ptr<float>();
+    const Layout layout = layoutOf(in, &grid);
+    if (layout.inner == 1 && layout.groups > 1) {
+        const std::int64_t outer = in.numel() / layout.groups;
+        parallelRanges(outer, std::max<std::int64_t>(1, kParallel / layout.groups), [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t row = begin; row < end; ++row)
+                simd::fakeQuantEach(from + row * layout.groups, to + row * layout.groups, std::size_t(layout.groups),
+                                    grid.scale.data(), grid.zeroPoint.data(), float(grid.qmin), float(grid.qmax));
+        });
+        return out;
+    }
+    forPieces(layout, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        simd::fakeQuant(from + offset, to + offset, std::size_t(length), groupOf(grid, group));
+    });
+    return out;
+}
+
+at::Tensor affineFakeQuantBackward(const at::Tensor &g, const at::Tensor &x, const AffineGrid &grid)
+{
+    c10::NoGradGuard noGrad;
+    checkCpu(x);
+    const bool sameOrder = x.scalar_type() == at::kFloat && g.scalar_type() == at::kFloat && anyOrder(x, grid)
+        && g.strides() == x.strides();
+    const at::Tensor value = sameOrder ? x.detach() : floatContiguous(x);
+    const at::Tensor gradient = sameOrder ? g.detach() : floatContiguous(g);
+    at::Tensor dx = at::empty_like(value);
+    const float *px = value.const_data_ptr<float>(), *pg = gradient.const_data_ptr<float>();
+    float *out = dx.mutable_data_ptr<float>();
+    forPieces(layoutOf(value, &grid), [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        simd::passInside(pg + offset, px + offset, out + offset, std::size_t(length), grid.low(std::size_t(group)),
+                         grid.high(std::size_t(group)));
+    });
+    return backToType(dx, g);
+}
+
+LsqGradients lsqBackward(const at::Tensor &g, const at::Tensor &x, const AffineGrid &grid)
+{
+    c10::NoGradGuard noGrad;
+    const at::Tensor value = floatContiguous(x), gradient = floatContiguous(g);
+    at::Tensor dx = at::empty_like(value);
+    const float *px = value.const_data_ptr<float>(), *pg = gradient.const_data_ptr<float>();
+    float *out = dx.mutable_data_ptr<float>();
+    const Layout layout = layoutOf(value, &grid);
+    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    forPieces(layout, [&](std::int64_t piece, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        const simd::Affine a = groupOf(grid, group);
+        partial[std::size_t(piece)] = simd::lsqBackward(pg + offset, px + offset, out + offset, std::size_t(length),
+                                                        a.scale, a.qmin - a.zeroPoint, a.qmax - a.zeroPoint);
+    });
+    return {backToType(dx, g), sumPieces(layout, partial)};
+}
+
+at::Tensor affineCodes(const at::Tensor &x, const AffineGrid &grid)
+{
+    c10::NoGradGuard noGrad;
+    const at::Tensor value = floatContiguous(x);
+    at::Tensor q = at::empty(value.sizes(), at::kInt);
+    const float *from = value.const_data_ptr<float>();
+    auto *to = q.mutable_data_ptr<std::int32_t>();
+    forPieces(layoutOf(value, &grid), [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        simd::codes(from + offset, to + offset, std::size_t(length), groupOf(grid, group));
+    });
+    return q;
+}
+
+std::vector<std::vector<std::uint64_t>> levelCounts(const at::Tensor &x, const AffineGrid &grid)
+{
+    const at::Tensor rows = groupRows(x, grid.axis);
+    std::vector<std::vector<std::uint64_t>> counts(grid.groups());
+    constexpr std::size_t kBlock = 4096;
+    std::vector<std::int32_t> code(kBlock);
+    for (std::size_t group = 0; group < grid.groups(); ++group) {
+        counts[group].assign(std::size_t(grid.qmax - grid.qmin + 1), 0);
+        const auto values = floatSpan(rows[std::int64_t(group)]);
+        for (std::size_t start = 0; start < values.size(); start += kBlock) {
+            const std::size_t length = std::min(kBlock, values.size() - start);
+            simd::codes(values.data() + start, code.data(), length, groupOf(grid, std::int64_t(group)));
+            for (std::size_t i = 0; i < length; ++i)
+                if (!std::isnan(values[start + i]))
+                    ++counts[group][std::size_t(code[i] - grid.qmin)];
+        }
+    }
+    return counts;
+}
+
+std::vector<double> affineError(const at::Tensor &x, const AffineGrid &grid, double power)
+{
+    c10::NoGradGuard noGrad;
+    const at::Tensor value = floatContiguous(x);
+    const Layout layout = layoutOf(value, &grid);
+    const float *from = value.const_data_ptr<float>();
+    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    forPieces(layout, [&](std::int64_t piece, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        const simd::Affine a = groupOf(grid, group);
+        partial[std::size_t(piece)] = power == 2 ? simd::squaredError(from + offset, std::size_t(length), a)
+                                                 : simd::powerError(from + offset, std::size_t(length), a, power);
+    });
+    return sumPieces(layout, partial);
+}
+
+double affineError(std::span<const float> x, float scale, float zeroPoint, std::int64_t qmin, std::int64_t qmax,
+                   double power)
+{
+    const simd::Affine a{scale, zeroPoint, float(qmin), float(qmax)};
+    Layout layout;
+    layout.inner = std::int64_t(x.size());
+    layout.piecesPerRow = std::max<std::int64_t>(1, (layout.inner + kPiece - 1) / kPiece);
+    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    forPieces(layout, [&](std::int64_t piece, std::int64_t, std::int64_t offset, std::int64_t length) {
+        partial[std::size_t(piece)] = power == 2 ? simd::squaredError(x.data() + offset, std::size_t(length), a)
+                                                 : simd::powerError(x.data() + offset, std::size_t(length), a, power);
+    });
+    return sumPieces(layout, partial).front();
+}
+
+Difference compare(const at::Tensor &a, const at::Tensor &b)
+{
+    TORCH_CHECK(a.sizes() == b.sizes(), "compare needs equal shapes");
+    const at::Tensor first = floatContiguous(a), second = floatContiguous(b);
+    const float *pa = first.const_data_ptr<float>(), *pb = second.const_data_ptr<float>();
+    const Layout layout = layoutOf(first, nullptr);
+    std::vector<Difference> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    forPieces(layout, [&](std::int64_t piece, std::int64_t, std::int64_t offset, std::int64_t length) {
+        Difference &d = partial[std::size_t(piece)];
+        d.error = simd::squaredDifference(pa + offset, pb + offset, std::size_t(length), &d.signal, &d.count);
+    });
+    Difference total;
+    for (const Difference &d : partial) {
+        total.error += d.error;
+        total.signal += d.signal;
+        total.count += d.count;
+    }
+    return total;
+}
+
+} // namespace bitwright
