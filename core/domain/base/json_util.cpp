@@ -99,6 +99,9 @@ void print(std::string &out, const json &value, const std::vector<std::string> &
 Result<json> parseJson(std::string_view text, const std::string &source)
 {
     StrictParse strict;
+    // The parser takes a zero byte for the end and would leave what follows unread.
+    if (text.find('\0') != std::string_view::npos)
+        return fail(ErrorKind::Parse, source + ", not valid JSON, it has a zero byte; it may be a binary file");
     try {
         // std::ref keeps the state here: the parser copies its callback.
         json parsed = json::parse(text.begin(), text.end(), std::ref(strict));

@@ -23,11 +23,11 @@ enum class ParamType { Bool, Int, Real, Choice, RealList };
 struct ParamSpec {
     std::string name;
     ParamType type = ParamType::Real;
-    ParamValue fallback;                ///< default value; an empty RealList or "" means "not given"
+    ParamValue fallback = {};           ///< default value; an empty RealList or "" means "not given"
     double minimum = 0, maximum = 0;    ///< of Int and Real, ends included; both 0 means unbounded
-    std::vector<std::string> choices;   ///< of Choice
-    std::string unit;
-    std::string help;                   ///< one sentence for tooltips and docs
+    std::vector<std::string> choices = {};   ///< of Choice
+    std::string unit = {};
+    std::string help = {};              ///< one sentence for tooltips and docs
     /// True where leaving it out means "the method decides" (the value is then absent, not the fallback).
     bool optional = false;
 };

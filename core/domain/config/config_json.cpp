@@ -282,8 +282,8 @@ Result<ModelConfig> configFromText(const std::string &text, const std::string &s
 
 std::string configToText(const ModelConfig &config)
 {
-    return prettyJson(configToJson(config), {"schema", "model", "network", "defaults", "layers", "weight", "activation",
-                                             "method", "bits"});
+    return prettyJson(configToJson(config), {"schema", "model", "network", "defaults", "sha256", "layers", "weight",
+                                             "activation", "method", "bits"});
 }
 
 Result<ModelConfig> readConfig(const std::string &path, const Catalog &catalog)

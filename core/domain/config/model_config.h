@@ -29,16 +29,16 @@ struct QuantSpec {
 
 /// What a file or an edit says about one tensor; what it leaves out comes from the defaults, then from the method.
 struct QuantPatch {
-    std::optional<std::string> method;
-    std::optional<int> bits;
-    ParamValues options;
-    std::map<std::string, std::vector<double>> values;
+    std::optional<std::string> method = {};
+    std::optional<int> bits = {};
+    ParamValues options = {};
+    std::map<std::string, std::vector<double>> values = {};
     [[nodiscard]] bool empty() const { return !method && !bits && options.empty() && values.empty(); }
     friend bool operator==(const QuantPatch &, const QuantPatch &) = default;
 };
 
 struct LayerPatch {
-    QuantPatch weight, activation;
+    QuantPatch weight = {}, activation = {};
     [[nodiscard]] const QuantPatch &of(Role role) const { return role == Role::Weight ? weight : activation; }
     [[nodiscard]] QuantPatch &of(Role role) { return role == Role::Weight ? weight : activation; }
     [[nodiscard]] bool empty() const { return weight.empty() && activation.empty(); }
@@ -46,7 +46,7 @@ struct LayerPatch {
 };
 
 struct LayerConfig {
-    QuantSpec weight, activation;
+    QuantSpec weight = {}, activation = {};
     [[nodiscard]] const QuantSpec &of(Role role) const { return role == Role::Weight ? weight : activation; }
     [[nodiscard]] QuantSpec &of(Role role) { return role == Role::Weight ? weight : activation; }
     friend bool operator==(const LayerConfig &, const LayerConfig &) = default;

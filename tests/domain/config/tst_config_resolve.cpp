@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "config/model_config.h"
+#include "sample_catalog.h"
+
+#include <QtTest/QtTest>
+
+using namespace bitwright;
+
+namespace {
+
+const Catalog kCatalog = test::sampleCatalog();
+
+/// Three quantizable layers and one that is not.
+ModelSummary smallNet()
+{
+    ModelSummary model;
+    model.sha256 = "0123456789abcdef";
+    for (const char *name : {"conv1", "conv2", "fc"})
+        model.layers.push_back(test::convolution(name, 2, 4, 3, 8));
+    LayerInfo embedding;
+    embedding.name = "embedding";
+    embedding.status = LayerStatus::Unsupported;
+    embedding.reason = "an embedding is looked up, not multiplied";
+    model.layers.push_back(embedding);
+    return model;
+}
+
+ModelConfig parsed(const char *text)
+{
+    const auto config = configFromText(text, "text", kCatalog);
+    if (!config)
+        qFatal("%s", config.error().message.c_str());
+    return *config;
+}
+
+} // namespace
+
+class TestConfigResolve : public QObject {
+    Q_OBJECT
+private slots:
+    void defaultsMergeKeyByKey()
+    {
+        const auto config = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 4, "granularity": "channel"}},
+                                       "layers": {"conv1": {"weight": {"bits": 2}}, "fc": {"weight": {"method": "float"}}}})");
+        const auto resolved = resolve(config, smallNet(), kCatalog);
+        QVERIFY2(resolved.has_value(), resolved ? "" : resolved.error().message.c_str());
+        QCOMPARE(resolved->size(), 3u);   // the embedding is no part of it
+        const QuantSpec &conv1 = resolved->at("conv1").weight;
+        QCOMPARE(conv1.method, std::string("uniform"));
+        QCOMPARE(conv1.bits, 2);
+        QCOMPARE(textParam(conv1.options, "granularity"), std::string("channel"));
+        QCOMPARE(textParam(conv1.options, "range"), std::string("minmax"));   // the method's own default
+        QVERIFY(!hasParam(conv1.options, "scale"));                           // optional stays out
+        QCOMPARE(resolved->at("conv2").weight.bits, 4);
+        QVERIFY(resolved->at("fc").weight == QuantSpec{});
+        QVERIFY(resolved->at("conv2").activation.isFloat());
+    }
+
+    void anotherMethodDropsWhatItDoesNotHave()
+    {
+        const auto config = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 1, "granularity": "tensor",
+                                                               "symmetric": false, "scale": 0.5}},
+                                       "layers": {"conv1": {"weight": {"method": "bwn"}}}})");
+        const auto conv1 = resolveLayer(config, "conv1", kCatalog).value().weight;
+        QCOMPARE(conv1.method, std::string("bwn"));
+        QCOMPARE(textParam(conv1.options, "granularity"), std::string("tensor"));   // both have it
+        QVERIFY(!hasParam(conv1.options, "symmetric"));
+        QVERIFY(conv1.values.empty());
+        QCOMPARE(resolveLayer(config, "conv2", kCatalog).value().weight.values.at("scale"), std::vector<double>{0.5});
+    }
+
+    void fixedBitsNeedNotBeSaid()
+    {
+        const auto config = parsed(R"({"layers": {"conv1": {"weight": {"method": "bwn"}}}})");
+        QCOMPARE(resolveLayer(config, "conv1", kCatalog).value().weight.bits, 1);
+    }
+
+    void errorsNameLayerAndKey_data()
+    {
+        QTest::addColumn<QString>("text");
+        QTest::addColumn<QString>("message");
+        const auto row = [](const char *name, const char *text, const char *message) {
+            QTest::newRow(name) << QString::fromUtf8(text) << QString::fromUtf8(message);
+        };
+        row("unknown layer", R"({"layers": {"conv": {"weight": {"method": "uniform", "bits": 4}}}})",
+            "layer \"conv\", the network has no such layer; did you mean \"conv1\"?");
+        row("unknown layer, empty entry", R"({"layers": {"stem": {}}})",
+            "layer \"stem\", the network has no such layer; `inspect` lists its layers");
+        row("no bits", R"({"layers": {"conv1": {"weight": {"method": "uniform"}}}})",
+            "layer \"conv1\", weight, the key \"bits\" is missing; add it beside the method");
+        row("no method", R"({"defaults": {"activation": {"bits": 4}}})",
+            "layer \"conv1\", activation, the key \"method\" is missing; add it here or to the defaults");
+        row("default bits do not fit", R"({"defaults": {"weight": {"method": "uniform", "bits": 8}},
+                                           "layers": {"fc": {"weight": {"method": "bwn"}}}})",
+            "layer \"fc\", weight, \"bits\": 8 is not possible with method \"bwn\"; it takes 1");
+        row("unsupported layer", R"({"layers": {"embedding": {"weight": {"method": "uniform", "bits": 4}}}})",
+            "layer \"embedding\", weight, this layer cannot be quantized (an embedding is looked up, not multiplied); leave it out");
+    }
+    void errorsNameLayerAndKey()
+    {
+        QFETCH(QString, text);
+        QFETCH(QString, message);
+        const auto resolved = resolve(parsed(text.toUtf8().constData()), smallNet(), kCatalog);
+        QVERIFY(!resolved.has_value());
+        QCOMPARE(QString::fromStdString(resolved.error().message), message);
+    }
+    void floatEntryOfAnUnsupportedLayerIsFine()
+    {
+        QVERIFY(resolve(parsed(R"({"layers": {"embedding": {"weight": {"method": "float"}}}})"), smallNet(), kCatalog).has_value());
+    }
+
+    /// Edits that never were JSON are held to the same rules.
+    void checksEditedConfigs()
+    {
+        ModelConfig config;
+        QuantPatch &patch = config.layers["conv1"].weight;
+        patch.method = "uniform";
+        patch.bits = 4;
+        patch.options["nonsense"] = true;
+        QVERIFY(resolve(config, smallNet(), kCatalog).error().message.find("no key \"nonsense\"") != std::string::npos);
+        patch.options.clear();
+        patch.values["scale"] = {};
+        QVERIFY(resolve(config, smallNet(), kCatalog).error().message.find("\"scale\" is empty") != std::string::npos);
+        patch.values.clear();
+        patch.bits = 0;
+        QVERIFY(!resolve(config, smallNet(), kCatalog).has_value());
+        config.layers["conv1"].weight = {.method = "float", .bits = 8};
+        QVERIFY(!resolve(config, smallNet(), kCatalog).has_value());
+    }
+
+    void setSpecResolvesToItself()
+    {
+        ModelConfig config = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 4, "symmetric": false}}})");
+        QuantSpec spec = resolveLayer(config, "conv1", kCatalog).value().weight;
+        spec.bits = 3;
+        spec.options["symmetric"] = true;
+        spec.values["scale"] = {0.125};
+        setSpec(config, "conv1", Role::Weight, spec);
+        QVERIFY(resolveLayer(config, "conv1", kCatalog).value().weight == spec);
+        setSpec(config, "conv1", Role::Weight, QuantSpec{});
+        QVERIFY(resolveLayer(config, "conv1", kCatalog).value().weight.isFloat());
+        QVERIFY(configFromText(configToText(config), "text", kCatalog).value() == config);
+    }
+
+    void mismatchIsAWarning()
+    {
+        ModelConfig config;
+        QCOMPARE(modelMismatch(config, smallNet()), std::string());
+        config.modelSha = smallNet().sha256;
+        QCOMPARE(modelMismatch(config, smallNet()), std::string());
+        config.modelSha = "fedcba9876543210";
+        QVERIFY(modelMismatch(config, smallNet()).starts_with("the assignment was made for another file (sha256 fedcba987654…"));
+        QVERIFY(resolve(config, smallNet(), kCatalog).has_value());
+    }
+
+    void diffNamesWhatChanged()
+    {
+        const auto model = smallNet();
+        const auto before = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 4}}})");
+        QVERIFY(diff(before, before, model, kCatalog).empty());
+
+        auto after = before;
+        after.layers["conv2"].weight.bits = 2;
+        after.layers["fc"].activation = {.method = "pact", .bits = 4};
+        auto changed = diff(before, after, model, kCatalog);
+        QCOMPARE(changed.layers.size(), 2u);
+        QVERIFY((changed.layers.at("conv2") == ConfigDiff::Change{.weight = true, .activation = false}));
+        QVERIFY((changed.layers.at("fc") == ConfigDiff::Change{.weight = false, .activation = true}));
+        QVERIFY(!changed.network);
+
+        // Said otherwise, but the same: no change.
+        after = before;
+        setSpec(after, "conv1", Role::Weight, resolveLayer(before, "conv1", kCatalog).value().weight);
+        QVERIFY(diff(before, after, model, kCatalog).empty());
+
+        after = before;
+        after.defaults.weight.bits = 8;
+        QCOMPARE(diff(before, after, model, kCatalog).layers.size(), 3u);
+        after = before;
+        after.foldBatchNorm = true;
+        changed = diff(before, after, model, kCatalog);
+        QVERIFY(changed.network && changed.layers.empty() && !changed.empty());
+        after = before;
+        after.layers["conv1"].weight.bits = 99;   // invalid: all of the layer counts as changed
+        QVERIFY((diff(before, after, model, kCatalog).layers.at("conv1") == ConfigDiff::Change{.weight = true, .activation = true}));
+    }
+};
+
+QTEST_APPLESS_MAIN(TestConfigResolve)
+#include "tst_config_resolve.moc"
