@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "frontends/pt2_archive.h"
+
+#include "tensor/guarded.h"
+
+#include <caffe2/serialize/inline_container.h>
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+
+namespace bitwright {
+
+namespace {
+
+using caffe2::serialize::PyTorchStreamReader;
+using caffe2::serialize::PyTorchStreamWriter;
+using nlohmann::json;
+
+const char *const kSaveAgain = "save it again with torch.export.save of PyTorch 2.9 or newer";
+
+/// Follows keys through objects; null where one is missing.
+const json &field(const json &value, std::initializer_list<const char *> keys)
+{
+    static const json kNothing;
+    const json *here = &value;
+    for (const char *key : keys) {
+        if (!here->is_object())
+            return kNothing;
+        const auto found = here->find(key);
+        if (found == here->end())
+            return kNothing;
+        here = &*found;
+    }
+    return *here;
+}
+
+Result<std::vector<std::int64_t>> sizesOf(const json &list, const std::string &name)
+{
+    std::vector<std::int64_t> sizes;
+    if (!list.is_array() || list.size() > 64)
+        return fail(ErrorKind::Parse, "weight " + name + " has no sizes");
+    for (const json &size : list) {
+        const json &value = field(size, {"as_int"});
+        if (!value.is_number_integer())
+            return fail(ErrorKind::Parse, "weight " + name + " has a size that is not a number");
+        sizes.push_back(value.get<std::int64_t>());
+    }
+    return sizes;
+}
+
+Result<Pt2Weight> weightOf(const json &entry, const std::string &folder, const std::string &name)
+{
+    const json &path = field(entry, {"path_name"}), &meta = field(entry, {"tensor_meta"});
+    if (field(entry, {"use_pickle"}) == json(true))
+        return fail(ErrorKind::Unsupported, "weight " + name + " is pickled; " + kSaveAgain);
+    if (!path.is_string() || !meta.is_object() || !field(meta, {"dtype"}).is_number_integer())
+        return fail(ErrorKind::Parse, "weight " + name + " is not described");
+    Pt2Weight weight;
+    weight.record = folder + path.get<std::string>();
+    BW_ASSIGN(weight.dtype, pt2ScalarType(field(meta, {"dtype"}).get<std::int64_t>()));
+    BW_ASSIGN(weight.sizes, sizesOf(field(meta, {"sizes"}), name));
+    BW_ASSIGN(weight.strides, sizesOf(field(meta, {"strides"}), name));
+    const json &offset = field(meta, {"storage_offset", "as_int"});
+    weight.offset = offset.is_number_integer() ? offset.get<std::int64_t>() : 0;
+    if (weight.sizes.size() != weight.strides.size())
+        return fail(ErrorKind::Parse, "weight " + name + " has unequal numbers of sizes and strides");
+    return weight;
+}
+
+} // namespace
+
+Result<at::ScalarType> pt2ScalarType(std::int64_t code)
+{
+    if (code == 13)
+        return at::kBFloat16;
+    // The other codes are c10's plus one.
+    const std::int64_t value = code - 1;
+    const bool plain = value >= 0 && value <= 11;
+    const bool late = value >= std::int64_t(at::ScalarType::UInt16) && value <= std::int64_t(at::ScalarType::UInt64);
+    if (plain || late)
+        return at::ScalarType(value);
+    return fail(ErrorKind::Unsupported, "tensors of dtype code " + std::to_string(code) + " are not supported");
+}
+
+Result<at::Tensor> pt2View(const at::Tensor &bytes, const Pt2Weight &weight)
+{
+    std::int64_t last = weight.offset, elements = 1;
+    const auto impossible = [&] { return fail(ErrorKind::Parse, weight.record + " is shorter than its description says"); };
+    if (weight.offset < 0)
+        return impossible();
+    for (std::size_t i = 0; i < weight.sizes.size(); ++i) {
+        std::int64_t reach = 0;
+        if (weight.sizes[i] < 0 || weight.strides[i] < 0
+            || __builtin_mul_overflow(elements, std::max<std::int64_t>(weight.sizes[i], 1), &elements)
+            || __builtin_mul_overflow(std::max<std::int64_t>(weight.sizes[i] - 1, 0), weight.strides[i], &reach)
+            || __builtin_add_overflow(last, reach, &last))
+            return impossible();
+    }
+    const auto itemSize = std::int64_t(c10::elementSize(weight.dtype));
+    const bool empty = std::ranges::find(weight.sizes, 0) != weight.sizes.end();
+    if (!empty && last >= bytes.numel() / itemSize)
+        return impossible();
+    at::Tensor tensor = at::empty({0}, at::TensorOptions().dtype(weight.dtype));
+    if (empty)
+        return tensor.reshape(weight.sizes);
+    tensor.set_(bytes.storage(), weight.offset, weight.sizes, weight.strides);
+    return tensor;
+}
+
+struct Pt2Archive::Private {
+    std::string path, name;
+    std::unique_ptr<PyTorchStreamReader> reader;
+    std::vector<std::string> records;
+    std::string program;
+    std::map<std::string, Pt2Weight> weights;
+
+    [[nodiscard]] bool has(const std::string &record) const { return std::ranges::find(records, record) != records.end(); }
+    [[nodiscard]] Status findProgram();
+};
+
+/// The record of the model, or what else this archive is.
+Status Pt2Archive::Private::findProgram()
+{
+    const auto startsWith = [&](const std::string &prefix) {
+        return std::ranges::any_of(records, [&](const std::string &r) { return r.starts_with(prefix); });
+    };
+    for (const std::string &record : records)
+        if (record.starts_with("models/") && record.ends_with(".json")) {
+            if (!program.empty())
+                return fail(ErrorKind::Unsupported, path + " holds several models; save one per file");
+            program = record;
+        }
+    if (!program.empty())
+        return {};
+    if (startsWith("data/aotinductor/"))
+        return fail(ErrorKind::Unsupported, path + " is a compiled package (AOTInductor) without the network's graph; "
+                                                   "save the exported program itself with torch.export.save");
+    if (has("serialized_exported_program.json"))
+        return fail(ErrorKind::Unsupported, path + " has the older layout of .pt2; " + kSaveAgain);
+    return fail(ErrorKind::Parse, path + " is a .pt2 archive without a model; " + kSaveAgain);
+}
+
+Pt2Archive::Pt2Archive() : d(new Private) {}
+Pt2Archive::~Pt2Archive() = default;
+Pt2Archive::Pt2Archive(Pt2Archive &&) noexcept = default;
+Pt2Archive &Pt2Archive::operator=(Pt2Archive &&) noexcept = default;
+
+Result<Pt2Archive> Pt2Archive::open(const std::string &path)
+{
+    Pt2Archive archive;
+    archive.d->path = path;
+    const auto opened = guarded(path, ErrorKind::Parse, [&] {
+        archive.d->reader = std::make_unique<PyTorchStreamReader>(path);
+        archive.d->records = archive.d->reader->getAllRecords();
+    });
+    if (!opened)
+        return fail(ErrorKind::Parse, path + " is a damaged or truncated .pt2 file; copy or save it again", opened.error().context);
+    BW_CHECK(archive.d->findProgram());
+    archive.d->name = archive.d->program.substr(7, archive.d->program.size() - 7 - 5);
+    const std::string weights = "data/weights/", constants = "data/constants/";
+    BW_CHECK(archive.readConfig(weights + archive.d->name + "_weights_config.json", weights));
+    BW_CHECK(archive.readConfig(constants + archive.d->name + "_constants_config.json", constants));
+    return archive;
+}
+
+Status Pt2Archive::readConfig(const std::string &record, const std::string &folder)
+{
+    if (!d->has(record)) {
+        if (d->has("data/weights/" + d->name + ".pt"))
+            return fail(ErrorKind::Unsupported, d->path + " has the older layout of .pt2; " + kSaveAgain);
+        return fail(ErrorKind::Parse, d->path + ", " + record + " is missing; copy or save the file again");
+    }
+    BW_ASSIGN(const std::string text, bytes(record));
+    const json document = json::parse(text, nullptr, false);
+    const json &config = field(document, {"config"});
+    if (!config.is_object())
+        return fail(ErrorKind::Parse, d->path + ", " + record + " is not the list of weights; copy or save the file again");
+    for (const auto &[name, entry] : config.items()) {
+        auto weight = weightOf(entry, folder, name);
+        if (!weight)
+            return fail(weight.error().kind, d->path + ", " + weight.error().message);
+        d->weights.emplace(name, std::move(*weight));
+    }
+    return {};
+}
+
+Result<json> Pt2Archive::program() const
+{
+    BW_ASSIGN(const std::string text, bytes(d->program));
+    json document = json::parse(text, nullptr, false);
+    if (!document.is_object())
+        return fail(ErrorKind::Parse, d->path + ", " + d->program + " is not JSON; copy or save the file again");
+    return document;
+}
+
+const std::map<std::string, Pt2Weight> &Pt2Archive::weights() const { return d->weights; }
+const std::vector<std::string> &Pt2Archive::records() const { return d->records; }
+
+Result<std::string> Pt2Archive::bytes(const std::string &record) const
+{
+    auto read = guarded(d->path, ErrorKind::Parse, [&] {
+        auto [data, size] = d->reader->getRecord(record);
+        return std::string(static_cast<const char *>(data.get()), size);
+    });
+    if (!read)
+        return fail(ErrorKind::Parse, d->path + ", " + record + " cannot be read; copy or save the file again", read.error().context);
+    return read;
+}
+
+Result<at::Tensor> Pt2Archive::tensor(const Pt2Weight &weight) const
+{
+    auto storage = guarded(d->path, ErrorKind::Parse, [&] {
+        auto [data, size] = d->reader->getRecord(weight.record);
+        const auto count = std::int64_t(size);
+        void *memory = data.get();
+        auto owner = std::make_shared<at::DataPtr>(std::move(data));
+        return at::from_blob(memory, {count}, [owner](void *) {}, at::TensorOptions().dtype(at::kByte));
+    });
+    if (!storage)
+        return fail(ErrorKind::Parse, d->path + ", " + weight.record + " cannot be read; copy or save the file again", storage.error().context);
+    auto view = pt2View(*storage, weight);
+    if (!view)
+        return fail(ErrorKind::Parse, d->path + ", " + view.error().message + "; copy or save the file again");
+    return guarded(d->path, ErrorKind::Internal, [&] { return view->clone(at::MemoryFormat::Contiguous); });
+}
+
+Status Pt2Archive::copyTo(const std::string &target, const std::map<std::string, std::string> &replaced) const
+{
+    static const std::vector<std::string> kWritten{".data/serialization_id", ".data/version", "version",
+                                                   ".format_version", ".storage_alignment"};
+    std::ofstream out(target, std::ios::binary | std::ios::trunc);
+    if (!out)
+        return fail(ErrorKind::Io, target + " cannot be written; choose another folder");
+    const auto written = guarded(target, ErrorKind::Io, [&]() -> Status {
+        PyTorchStreamWriter writer([&](const void *data, std::size_t size) {
+            out.write(static_cast<const char *>(data), std::streamsize(size));
+            return out ? size : 0;
+        });
+        for (const std::string &record : d->records) {
+            if (std::ranges::find(kWritten, record) != kWritten.end())
+                continue;
+            const auto found = replaced.find(record);
+            if (found != replaced.end()) {
+                writer.writeRecord(record, found->second.data(), found->second.size());
+                continue;
+            }
+            BW_ASSIGN(const std::string content, bytes(record));
+            writer.writeRecord(record, content.data(), content.size());
+        }
+        writer.writeEndOfFile();
+        return {};
+    });
+    BW_CHECK(written);
+    out.close();
+    if (!out)
+        return fail(ErrorKind::Io, target + " could not be written to the end; is the disk full?");
+    return {};
+}
+
+} // namespace bitwright
