@@ -26,6 +26,7 @@ CREATE TABLE trial (
     samples INTEGER NOT NULL, size_bytes INTEGER NOT NULL, bops REAL, seed INTEGER NOT NULL, epoch INTEGER NOT NULL,
     seconds REAL, versions TEXT NOT NULL, created TEXT NOT NULL);
 CREATE TABLE value (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE blob (name TEXT PRIMARY KEY NOT NULL, content BLOB NOT NULL);
 )sql";
 
 int pragma(SQLite::Database &database, const char *name)

@@ -240,6 +240,33 @@ Result<std::optional<std::string>> SessionStore::value(const std::string &key) c
     });
 }
 
+Status SessionStore::setBlob(const std::string &name, const std::vector<char> &content)
+{
+    if (d->readOnly)
+        return refuseReadOnly(d->path);
+    return guardedStore(d->path, [&]() -> Status {
+        SQLite::Statement upsert(*d->database, "INSERT INTO blob (name, content) VALUES (?1, ?2) "
+                                               "ON CONFLICT (name) DO UPDATE SET content = ?2");
+        upsert.bind(1, name);
+        upsert.bindNoCopy(2, content.data(), int(content.size()));
+        upsert.exec();
+        return {};
+    });
+}
+
+Result<std::optional<std::vector<char>>> SessionStore::blob(const std::string &name) const
+{
+    return guardedStore(d->path, [&]() -> Result<std::optional<std::vector<char>>> {
+        SQLite::Statement query(*d->database, "SELECT content FROM blob WHERE name = ?");
+        query.bind(1, name);
+        if (!query.executeStep())
+            return std::optional<std::vector<char>>();
+        const SQLite::Column column = query.getColumn(0);
+        const auto *bytes = static_cast<const char *>(column.getBlob());
+        return std::optional(std::vector<char>(bytes, bytes + column.getBytes()));
+    });
+}
+
 Status SessionStore::copyTo(const std::string &path) const
 {
     BW_CHECK(checkPath(path, true));

@@ -25,6 +25,9 @@ public:
     /// Named values of the session (the present assignment, the model's path, the data, the layout).
     Status setValue(const std::string &key, const std::string &value);
     Result<std::optional<std::string>> value(const std::string &key) const;
+    /// Named bytes of the session: the trained weights that its trials name.
+    Status setBlob(const std::string &name, const std::vector<char> &content);
+    Result<std::optional<std::vector<char>>> blob(const std::string &name) const;
     /// Copies the whole session to another file by SQLite's backup interface ("save as").
     Status copyTo(const std::string &path) const;
     [[nodiscard]] const std::string &path() const;
