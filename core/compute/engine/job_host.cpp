@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/job_host.h"
+
+#include "train/checkpoint.h"
+
+#include <cmath>
+#include <limits>
+
+namespace bitwright {
+
+Status JobHost::run(JobId id, const Request &request, const JobContext &context)
+{
+    return std::visit([&](const auto &concrete) { return job(id, concrete, context); }, request);
+}
+
+void JobHost::setSession(const std::string &path)
+{
+    std::lock_guard lock(m_mutex);
+    m_storePath = path;
+}
+
+Result<std::shared_ptr<ModelSession>> JobHost::session() const
+{
+    std::lock_guard lock(m_mutex);
+    if (!m_session)
+        return fail(ErrorKind::Invalid, "no network is open; open one first");
+    return m_session;
+}
+
+void JobHost::log(JobId id, LogMessage::Level level, const std::string &text, const std::string &layer)
+{
+    m_emit(LogMessage{id, level, text, layer});
+}
+
+SessionStore *JobHost::store(JobId id)
+{
+    std::string path;
+    {
+        std::lock_guard lock(m_mutex);
+        path = m_storePath;
+    }
+    if (path == m_openStorePath)
+        return m_store.get();
+    m_store.reset();
+    m_openStorePath = path;
+    if (path.empty())
+        return nullptr;
+    auto opened = SessionStore::open(path, true);
+    if (!opened) {
+        log(id, LogMessage::Level::Error, opened.error().message);
+        return nullptr;
+    }
+    m_store = std::move(*opened);
+    return m_store.get();
+}
+
+void JobHost::record(JobId id, TrialRecord &trial)
+{
+    trial.id = ++m_lastTrial;
+    if (SessionStore *file = store(id)) {
+        if (auto stored = file->addTrial(trial))
+            trial.id = m_lastTrial = *stored;
+        else
+            log(id, LogMessage::Level::Error, stored.error().message);
+    }
+}
+
+void JobHost::storeWeights(JobId id, const WeightsState &state)
+{
+    SessionStore *file = store(id);
+    if (!file)
+        return;
+    auto bytes = packTensors({state.tensors, "{}"});
+    const Status stored = bytes ? file->setBlob(state.name, *bytes) : Status(std::unexpected(bytes.error()));
+    if (!stored)
+        log(id, LogMessage::Level::Error, stored.error().message);
+}
+
+Result<std::shared_ptr<const WeightsState>> JobHost::weights(ModelSession &session, const std::string &name)
+{
+    if (!session.hasState(name)) {
+        if (SessionStore *file = store(0)) {
+            BW_ASSIGN(auto bytes, file->blob(name));
+            if (bytes) {
+                BW_ASSIGN(TensorArchive archive, unpackTensors(*bytes, "weights " + name));
+                session.addState(std::make_shared<const WeightsState>(WeightsState{name, std::move(archive.tensors)}));
+            }
+        }
+    }
+    return session.state(name);
+}
+
+std::size_t JobHost::keepPoint(ModelSession &session, const ResolvedConfig &config, const std::string &variant, bool folded)
+{
+    const Executor &executor = session.network->executor(folded);
+    std::size_t first = std::numeric_limits<std::size_t>::max();
+    if (session.lastVariant == variant) {
+        for (std::size_t i = 0; i < executor.bindings().size(); ++i) {
+            const std::string &name = executor.bindings()[i].info.name;
+            const auto before = session.lastConfig.find(name);
+            const auto now = config.find(name);
+            const bool known = before != session.lastConfig.end() && now != config.end();
+            if (known && !(before->second == now->second))
+                first = std::min(first, executor.firstNodeOf(i));
+        }
+    }
+    session.lastConfig = config;
+    session.lastVariant = variant;
+    return first == std::numeric_limits<std::size_t>::max() ? 0 : first;
+}
+
+double JobHost::floatValue(ModelSession &session, Metric metric, std::int64_t limit, const JobContext &context)
+{
+    const auto key = std::pair(std::string(metricName(metric)), limit);
+    if (auto found = session.floatValues.find(key); found != session.floatValues.end())
+        return found->second;
+    auto measure = [&]() -> Result<double> {
+        BW_ASSIGN(Evaluator *evaluator, session.evaluator());
+        BW_ASSIGN(auto simulation, Simulation::make(session.network, {}, false));
+        EvaluationOptions options;
+        options.metric = metric;
+        options.limit = limit;
+        BW_ASSIGN(const Estimate estimate, evaluator->evaluate(*simulation, options, context));
+        return estimate.value;
+    };
+    auto value = measure();
+    if (!value)
+        return std::numeric_limits<double>::quiet_NaN();
+    session.floatValues[key] = *value;
+    return *value;
+}
+
+} // namespace bitwright

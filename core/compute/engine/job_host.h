@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "engine/model_session.h"
+#include "session/engine_api.h"
+#include "store/session_store.h"
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace bitwright {
+
+/// Runs requests on behalf of the engine; one function a request, in engine/jobs/. Heavy jobs run on one thread; previews
+/// may run beside them on another and touch only what ModelSession guards.
+class JobHost {
+public:
+    using Emit = std::function<void(Event)>;
+    JobHost(const EngineOptions &options, Emit emit) : m_options(options), m_emit(std::move(emit)) {}
+
+    Status run(JobId id, const Request &request, const JobContext &context);
+    void setSession(const std::string &path);
+
+private:
+    Status job(JobId id, const OpenModelRequest &request, const JobContext &context);
+    Status job(JobId id, const OpenDataRequest &request, const JobContext &context);
+    Status job(JobId id, const StatisticsRequest &request, const JobContext &context);
+    Status job(JobId id, const PreviewRequest &request, const JobContext &context);
+    Status job(JobId id, const CalibrateRequest &request, const JobContext &context);
+    Status job(JobId id, const EvaluateRequest &request, const JobContext &context);
+    Status job(JobId id, const SweepRequest &request, const JobContext &context);
+    Status job(JobId id, const FineTuneRequest &request, const JobContext &context);
+    Status job(JobId id, const ExportRequest &request, const JobContext &context);
+
+    /// The open network, or an error that says to open one.
+    Result<std::shared_ptr<ModelSession>> session() const;
+    /// A weights state, from memory or from the session file.
+    Result<std::shared_ptr<const WeightsState>> weights(ModelSession &session, const std::string &name);
+    /// Adds a trial to the session file where there is one; gives it a number either way.
+    void record(JobId id, TrialRecord &trial);
+    void storeWeights(JobId id, const WeightsState &state);
+    /// The session file, opened on the heavy lane's thread; null when there is none or it cannot be written.
+    SessionStore *store(JobId id);
+    void log(JobId id, LogMessage::Level level, const std::string &text, const std::string &layer = {});
+    /// The node up to which the live sets of the last evaluation stay good.
+    std::size_t keepPoint(ModelSession &session, const ResolvedConfig &config, const std::string &variant, bool folded);
+    double floatValue(ModelSession &session, Metric metric, std::int64_t limit, const JobContext &context);
+
+    const EngineOptions &m_options;
+    Emit m_emit;
+    mutable std::mutex m_mutex;          // guards the two below
+    std::shared_ptr<ModelSession> m_session;
+    std::string m_storePath;
+    std::unique_ptr<SessionStore> m_store;   // heavy lane only
+    std::string m_openStorePath;
+    std::string m_evaluationSpec;
+    std::int64_t m_lastTrial = 0;
+};
+
+} // namespace bitwright

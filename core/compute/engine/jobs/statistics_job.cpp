@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Distributions of weights and layer inputs.
+#include "engine/job_host.h"
+
+#include "tensor/kernels.h"
+
+#include <ATen/ATen.h>
+
+namespace bitwright {
+
+Status JobHost::job(JobId id, const StatisticsRequest &request, const JobContext &context)
+{
+    BW_ASSIGN(auto session, this->session());
+    const Executor &executor = session->network->executor();
+    for (const LayerBinding &binding : executor.bindings()) {
+        if (context.stopped())
+            return cancelled();
+        const int parameter = executor.graph().parameterOf(binding.weight);
+        if (parameter < 0)
+            continue;
+        const at::Tensor &weight = executor.graph().parameters[std::size_t(parameter)].tensor;
+        m_emit(StatisticsReady{id, binding.info.name, Role::Weight, momentsOf(weight),
+                               histogramOf(weight, std::size_t(request.bins)), channelMoments(weight, binding.info.channelAxis)});
+    }
+    if (!session->calibrationData())
+        return {};
+    BW_ASSIGN(auto statistics, session->statistics(false, request.samples, context));
+    for (const auto &[layer, site] : *statistics) {
+        m_emit(StatisticsReady{id, layer, Role::Activation, site.moments,
+                               rebin(site.histogram, site.moments.min, site.moments.max, std::size_t(request.bins)), {}});
+    }
+    return {};
+}
+
+} // namespace bitwright

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/model_session.h"
+
+namespace bitwright {
+
+void ModelSession::setData(std::shared_ptr<const Dataset> evaluation, std::shared_ptr<const Dataset> calibration,
+                           std::shared_ptr<const Dataset> training)
+{
+    std::lock_guard lock(m_mutex);
+    m_evaluator.reset();
+    m_evaluation = std::move(evaluation);
+    m_calibration = std::move(calibration);
+    m_training = std::move(training);
+    m_statistics.clear();
+    floatValues.clear();
+    lastConfig.clear();
+}
+
+Result<Evaluator *> ModelSession::evaluator()
+{
+    if (!m_evaluation)
+        return fail(ErrorKind::Invalid, "evaluation, no data is open; open evaluation data first");
+    if (!m_evaluator)
+        m_evaluator = std::make_unique<Evaluator>(network, m_evaluation, m_cacheBytes);
+    return m_evaluator.get();
+}
+
+Result<std::shared_ptr<const Dataset>> ModelSession::calibrationData() const
+{
+    std::lock_guard lock(m_mutex);
+    if (auto data = m_calibration ? m_calibration : m_training ? m_training : m_evaluation)
+        return data;
+    return fail(ErrorKind::Invalid, "calibration, no data is open; open calibration data first");
+}
+
+Result<std::shared_ptr<const Dataset>> ModelSession::trainingData() const
+{
+    std::lock_guard lock(m_mutex);
+    if (m_training)
+        return m_training;
+    return fail(ErrorKind::Invalid, "fine-tuning, no training data is open; open training data first");
+}
+
+Result<std::shared_ptr<const ActivationStatistics>> ModelSession::statistics(bool folded, std::int64_t samples,
+                                                                             const JobContext &context)
+{
+    if (auto known = knownStatistics(folded))
+        return known;
+    BW_ASSIGN(auto data, calibrationData());
+    BW_ASSIGN(auto collected, collectActivations(*network, folded, {}, *data, samples, context));
+    auto shared = std::make_shared<const ActivationStatistics>(std::move(collected));
+    std::lock_guard lock(m_mutex);
+    m_statistics[folded] = shared;
+    return shared;
+}
+
+std::shared_ptr<const ActivationStatistics> ModelSession::knownStatistics(bool folded) const
+{
+    std::lock_guard lock(m_mutex);
+    auto found = m_statistics.find(folded);
+    return found == m_statistics.end() ? nullptr : found->second;
+}
+
+Result<std::shared_ptr<const WeightsState>> ModelSession::state(const std::string &name) const
+{
+    if (name.empty())
+        return std::make_shared<const WeightsState>();
+    std::lock_guard lock(m_mutex);
+    if (auto found = m_states.find(name); found != m_states.end())
+        return found->second;
+    return fail(ErrorKind::Invalid, "weights " + name + ", they are not in this session; fine-tune again or choose the float weights");
+}
+
+void ModelSession::addState(std::shared_ptr<const WeightsState> state)
+{
+    std::lock_guard lock(m_mutex);
+    m_states[state->name] = std::move(state);
+}
+
+bool ModelSession::hasState(const std::string &name) const
+{
+    std::lock_guard lock(m_mutex);
+    return name.empty() || m_states.contains(name);
+}
+
+Result<ResolvedConfig> ModelSession::resolveCalibrated(const ModelConfig &config, const JobContext &context, std::int64_t samples)
+{
+    BW_ASSIGN(ResolvedConfig resolved, resolve(config, network->summary(), methodCatalog()));
+    BW_ASSIGN(const bool lacks, needsActivations(*network, resolved));
+    if (lacks) {
+        BW_ASSIGN(auto known, statistics(config.foldBatchNorm, samples, context));
+        BW_CHECK(fillActivations(resolved, *network, *known));
+    }
+    return resolved;
+}
+
+} // namespace bitwright

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "data/dataset.h"
+#include "engine/engine.h"
+#include "search/sweep.h"
+#include "simulate/calibration.h"
+#include "simulate/evaluator.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+namespace bitwright {
+
+/// What the engine owns of one opened network: data, statistics, weights states and the caches over them. The network,
+/// the data sets and the states are immutable and shared; the maps are guarded, so that the light lane may read while
+/// the heavy lane adds.
+class ModelSession {
+public:
+    ModelSession(std::shared_ptr<const Network> opened, std::int64_t cacheBytes)
+        : network(std::move(opened)), m_cacheBytes(cacheBytes)
+    {
+    }
+
+    const std::shared_ptr<const Network> network;
+    WeightCache weightCache;
+
+    /// Takes over new data; statistics, references and live sets of the old go.
+    void setData(std::shared_ptr<const Dataset> evaluation, std::shared_ptr<const Dataset> calibration,
+                 std::shared_ptr<const Dataset> training);
+    /// Heavy lane only. Error where there is no evaluation data.
+    Result<Evaluator *> evaluator();
+    Result<std::shared_ptr<const Dataset>> calibrationData() const;
+    Result<std::shared_ptr<const Dataset>> trainingData() const;
+
+    /// The statistics of every layer's input, collected when first asked for (heavy lane).
+    Result<std::shared_ptr<const ActivationStatistics>> statistics(bool folded, std::int64_t samples, const JobContext &context);
+    /// What is there already, or null. Any thread.
+    [[nodiscard]] std::shared_ptr<const ActivationStatistics> knownStatistics(bool folded) const;
+
+    /// "" is the float weights. Unknown names are an error.
+    Result<std::shared_ptr<const WeightsState>> state(const std::string &name) const;
+    void addState(std::shared_ptr<const WeightsState> state);
+    [[nodiscard]] bool hasState(const std::string &name) const;
+
+    /// Resolves an assignment and fills in the activations that lack values.
+    Result<ResolvedConfig> resolveCalibrated(const ModelConfig &config, const JobContext &context,
+                                             std::int64_t samples = kCalibrationSamples);
+
+    // Heavy lane only: what the last evaluation was about, to know where the next one differs.
+    ResolvedConfig lastConfig;
+    std::string lastVariant;
+    std::map<std::pair<std::string, std::int64_t>, double> floatValues;   ///< by metric and limit
+
+private:
+    mutable std::mutex m_mutex;
+    std::shared_ptr<const Dataset> m_evaluation, m_calibration, m_training;
+    std::unique_ptr<Evaluator> m_evaluator;
+    std::map<bool, std::shared_ptr<const ActivationStatistics>> m_statistics;
+    std::map<std::string, std::shared_ptr<const WeightsState>> m_states;
+    std::int64_t m_cacheBytes;
+};
+
+} // namespace bitwright

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/trials.h"
+
+#include <nlohmann/json.hpp>
+#include <torch/headeronly/version.h>
+
+#include <chrono>
+#include <cmath>
+#include <ctime>
+
+namespace bitwright {
+
+std::string versionsText()
+{
+    return std::string("bitwright " BITWRIGHT_VERSION ", libtorch " TORCH_VERSION);
+}
+
+Metric defaultMetric(const Dataset &data)
+{
+    return data.labelled() ? Metric::Top1 : Metric::Agreement;
+}
+
+TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, const ModelCost &cost, Metric metric,
+                      const Estimate &estimate, const TrialContext &context)
+{
+    TrialRecord trial;
+    trial.kind = context.kind;
+    ModelConfig named = config;
+    named.modelSha = model.sha256;
+    named.modelLayers = std::int64_t(model.layers.size());
+    trial.assignment = configToJson(named).dump();
+    trial.modelPath = model.path;
+    trial.modelSha = model.sha256;
+    trial.data = context.data;
+    trial.weights = context.weights;
+    trial.metric = metricName(metric);
+    trial.value = estimate.value;
+    trial.low = estimate.low;
+    trial.high = estimate.high;
+    trial.loss = std::isfinite(estimate.loss) ? estimate.loss : 0;
+    trial.samples = estimate.samples;
+    trial.sizeBytes = cost.sizeBytes();
+    trial.bops = cost.bops;
+    trial.seed = context.seed;
+    trial.epoch = context.epoch;
+    trial.seconds = estimate.seconds;
+    trial.versions = versionsText();
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    trial.created = text;
+    return trial;
+}
+
+} // namespace bitwright

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "cost/size_model.h"
+#include "simulate/evaluator.h"
+#include "trial/trial_record.h"
+
+#include <string>
+
+namespace bitwright {
+
+/// What a trial says besides its numbers.
+struct TrialContext {
+    std::string kind = "evaluation";
+    std::string data;
+    std::string weights;
+    std::uint64_t seed = 0;
+    std::int64_t epoch = -1;
+};
+
+/// A record of one estimate under a complete assignment.
+TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, const ModelCost &cost, Metric metric,
+                      const Estimate &estimate, const TrialContext &context);
+
+/// "bitwright 0.1.0, libtorch 2.13.0".
+std::string versionsText();
+/// top1 with labels, agreement without.
+Metric defaultMetric(const Dataset &data);
+
+} // namespace bitwright

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "simulate/calibration.h"
+#include "simulate/evaluator.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace bitwright {
+
+/// One layer at one bit width, all others float (methods.md F1.1, F1.3).
+struct SweepResult {
+    std::string layer;
+    int bits = 0;
+    double value = 0;        ///< the metric, or the SQNR of the network's output in dB
+    double delta = 0;        ///< value less the float network's; NaN when the measure is sqnr
+    double sqnrDb = 0;       ///< of the network's output against the float network's
+    std::int64_t sizeBytes = 0;
+    std::string assignment;  ///< JSON of this point
+};
+
+struct SweepOptions {
+    std::vector<int> bits{8, 4, 2};
+    bool weight = true, activation = true;
+    bool sqnr = false;                  ///< measure SQNR instead of the metric
+    Metric metric = Metric::Top1;
+    LayerPatch spec;                    ///< method and options of both roles; the bits come from the list
+    bool foldBatchNorm = false;
+    std::int64_t limit = 0;
+    std::int64_t batch = 64;
+    std::int64_t memoryBytes = std::int64_t(1) << 30;   ///< live sets held at a time
+};
+
+/// Sweeps layer after layer. The float prefix of each layer is computed once: the live sets move through the network
+/// with the layer under test, so the whole costs about half of as many full evaluations. `onPoint` gets each finished
+/// point; after a cancellation those reported stay valid.
+Result<std::vector<SweepResult>> sweep(Evaluator &evaluator, std::shared_ptr<const Network> network, const SweepOptions &options,
+                                       const ActivationStatistics &statistics, const Catalog &catalog, const JobContext &context,
+                                       const std::function<void(const SweepResult &)> &onPoint = {});
+
+} // namespace bitwright

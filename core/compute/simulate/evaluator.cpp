@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "simulate/evaluator.h"
+
+#include "tensor/guarded.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace bitwright {
+
+const LiveSet *ActivationCache::find(const std::string &key)
+{
+    auto found = m_index.find(key);
+    if (found == m_index.end())
+        return nullptr;
+    m_items.splice(m_items.begin(), m_items, found->second);
+    return &found->second->second;
+}
+
+void ActivationCache::insert(const std::string &key, LiveSet live)
+{
+    const std::int64_t bytes = live.bytes();
+    if (bytes > m_limit || m_index.contains(key))
+        return;
+    while (m_bytes + bytes > m_limit && !m_items.empty()) {
+        m_bytes -= m_items.back().second.bytes();
+        m_index.erase(m_items.back().first);
+        m_items.pop_back();
+    }
+    m_bytes += bytes;
+    m_items.emplace_front(key, std::move(live));
+    m_index[key] = m_items.begin();
+}
+
+void ActivationCache::clear()
+{
+    m_items.clear();
+    m_index.clear();
+    m_bytes = 0;
+}
+
+Evaluator::Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const Dataset> data, std::int64_t cacheBytes)
+    : m_network(std::move(network)), m_data(std::move(data)), m_cache(cacheBytes)
+{
+}
+
+std::int64_t Evaluator::batchSize(std::int64_t wanted) const
+{
+    const std::int64_t fixed = m_network->graph().fixedBatch;
+    return fixed > 0 ? fixed : wanted;
+}
+
+at::Tensor Evaluator::inputs(std::int64_t first, std::int64_t count) const
+{
+    at::Tensor rows = m_data->inputs(first, count);
+    const std::int64_t fixed = m_network->graph().fixedBatch;
+    if (fixed <= 0 || rows.size(0) == fixed)
+        return rows;
+    // The executor wants the batch that the file was written for; what is added is cut off the scores.
+    const at::Tensor last = rows.narrow(0, rows.size(0) - 1, 1);
+    auto shape = rows.sizes().vec();
+    shape[0] = fixed - rows.size(0);
+    return at::cat({rows, last.expand(shape)});
+}
+
+at::Tensor Evaluator::labels(std::int64_t first, std::int64_t count) const
+{
+    return m_data->labelled() ? m_data->labels.narrow(0, first, count) : at::Tensor();
+}
+
+Result<at::Tensor> Evaluator::reference(std::int64_t first, std::int64_t count, const JobContext &context)
+{
+    const std::string key = std::to_string(first) + '+' + std::to_string(count);
+    if (auto found = m_reference.find(key); found != m_reference.end())
+        return found->second;
+    at::NoGradGuard noGrad;
+    const Executor &executor = m_network->executor();
+    RunOptions options;
+    options.stop = context.stop;
+    BW_ASSIGN(at::Tensor scores, executor.runBatch(inputs(first, count), executor.bind(), options));
+    m_nodesRun += std::int64_t(executor.graph().nodes.size());
+    scores = scores.narrow(0, 0, count).contiguous();
+    m_reference[key] = scores;
+    return scores;
+}
+
+Result<at::Tensor> Evaluator::scores(const Simulation &simulation, const EvaluationOptions &options, std::int64_t first,
+                                     std::int64_t count, std::span<const std::size_t> cuts,
+                                     const std::vector<std::string> &keys, const JobContext &context)
+{
+    at::NoGradGuard noGrad;
+    const Executor &executor = simulation.executor();
+    const std::string batch = '@' + std::to_string(first) + '+' + std::to_string(count);
+    RunOptions run;
+    run.tap = &simulation.tap();
+    run.stop = context.stop;
+    for (std::size_t i = cuts.size(); options.incremental && i-- > 0;) {
+        if (const LiveSet *live = m_cache.find(keys[i] + batch)) {
+            run.begin = cuts[i];
+            run.from = live;
+            break;
+        }
+    }
+    std::vector<LiveSet> captured;
+    const std::array<std::size_t, 1> keep{options.keepAt};
+    std::string keepKey;
+    if (options.incremental && options.keepAt > run.begin) {
+        auto at = std::ranges::find(cuts, options.keepAt);
+        if (at != cuts.end()) {
+            keepKey = keys[std::size_t(at - cuts.begin())] + batch;
+            run.captureAt = keep;
+            run.captured = &captured;
+        }
+    }
+    std::vector<c10::IValue> arguments;
+    if (!run.from)
+        arguments.emplace_back(inputs(first, count));
+    m_nodesRun += std::int64_t(executor.graph().nodes.size() - run.begin);
+    BW_ASSIGN(auto outputs, executor.run(arguments, simulation.parameters(), run));
+    if (!captured.empty())
+        m_cache.insert(keepKey, std::move(captured.front()));
+    if (outputs.empty() || !outputs.front().isTensor())
+        return fail(ErrorKind::Unsupported, "network, its first output is not a tensor; evaluation needs scores there");
+    return outputs.front().toTensor().narrow(0, 0, count);
+}
+
+Result<Estimate> Evaluator::evaluate(const Simulation &simulation, const EvaluationOptions &options, const JobContext &context,
+                                     const OnEstimate &onEstimate)
+{
+    const auto started = std::chrono::steady_clock::now();
+    const Executor &executor = simulation.executor();
+    if (executor.graph().inputs.size() != 1)
+        return fail(ErrorKind::Unsupported, "network, it has " + std::to_string(executor.graph().inputs.size()) +
+                                                " inputs; evaluation needs a network with one");
+    const std::int64_t total = options.limit > 0 ? std::min(options.limit, m_data->size()) : m_data->size();
+    if (total == 0)
+        return fail(ErrorKind::Invalid, "data, it holds no samples; open other data");
+    std::vector<std::size_t> cuts;
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; options.incremental && i < executor.bindings().size(); ++i) {
+        if (executor.bindings()[i].info.status == LayerStatus::Quantizable && executor.firstNodeOf(i) > 0)
+            cuts.push_back(executor.firstNodeOf(i));
+    }
+    std::ranges::sort(cuts);
+    cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
+    for (std::size_t cut : cuts)
+        keys.push_back(simulation.prefixKey(cut) + '#' + std::to_string(cut));
+
+    MetricSum sum(options.metric);
+    Estimate estimate;
+    const std::int64_t batch = batchSize(options.batch);
+    for (std::int64_t first = 0; first < total; first += batch) {
+        if (context.stopped())
+            return cancelled();
+        context.breathe();
+        const std::int64_t count = std::min(batch, total - first);
+        at::Tensor against;
+        if (needsReference(options.metric)) {
+            BW_ASSIGN(against, reference(first, count, context));
+        }
+        BW_ASSIGN(const at::Tensor batchScores, scores(simulation, options, first, count, cuts, keys, context));
+        at::NoGradGuard noGrad;
+        BW_CHECK(sum.add(batchScores, labels(first, count), against));
+        const Interval interval = sum.interval();
+        estimate = {sum.value(), interval.low, interval.high, sum.loss(), sum.sqnrDb(), sum.samples(), total, first + batch >= total,
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count()};
+        if (onEstimate)
+            onEstimate(estimate);
+        context.progress("evaluating", sum.samples(), total);
+    }
+    return estimate;
+}
+
+} // namespace bitwright

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "train/training_state.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+#include <array>
+#include <set>
+
+namespace bitwright {
+
+Result<std::unique_ptr<TrainingState>> TrainingState::make(const FineTuneInput &input)
+{
+    std::unique_ptr<TrainingState> state(new TrainingState);
+    state->m_input = &input;
+    BW_CHECK(state->makeQuantizers());
+    BW_CHECK(state->makeVariables());
+    auto *self = state.get();
+    state->m_tap = [self](std::size_t binding, int, const at::Tensor &x, bool mayOverwrite) {
+        Quantizer *quantizer = self->m_slots[binding].activation.get();
+        if (!quantizer)
+            return x;
+        return at::GradMode::is_enabled() ? quantizer->forward(x) : quantizer->apply(x, mayOverwrite);
+    };
+    return state;
+}
+
+Status TrainingState::makeQuantizers()
+{
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    const auto start = executor.bind(m_input->network->parameters(m_input->foldBatchNorm, m_input->start.tensors));
+    m_slots.resize(executor.bindings().size());
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        const LayerBinding &binding = executor.bindings()[i];
+        auto found = m_input->config.find(binding.info.name);
+        if (found == m_input->config.end() || binding.info.status != LayerStatus::Quantizable)
+            continue;
+        Slot &slot = m_slots[i];
+        if (const QuantSpec &spec = found->second.weight; !spec.isFloat()) {
+            BW_ASSIGN(slot.weight, makeQuantizer(spec, {binding.info.name, Role::Weight, binding.info.channelAxis, false}));
+            const bool given = slot.weight->calibrated();
+            if (!given)
+                BW_CHECK(slot.weight->calibrate(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach()));
+            for (const Learnable &learnable : slot.weight->learnables())
+                slot.learnables.push_back({"weight/" + learnable.name, learnable.tensor});
+            slot.weightFollows = !given && slot.learnables.empty();
+        }
+        if (const QuantSpec &spec = found->second.activation; !spec.isFloat()) {
+            BW_ASSIGN(slot.activation,
+                      makeQuantizer(spec, {binding.info.name, Role::Activation, 0, binding.info.nonNegativeInput}));
+            if (!slot.activation->calibrated()) {
+                return fail(ErrorKind::Invalid, "layer " + binding.info.name + ", its activation quantizer has no values yet; "
+                                                    "run `calibrate` on this assignment first");
+            }
+            for (const Learnable &learnable : slot.activation->learnables())
+                slot.learnables.push_back({"activation/" + learnable.name, learnable.tensor});
+        }
+    }
+    return {};
+}
+
+Status TrainingState::makeVariables()
+{
+    const Graph &graph = m_input->network->graph();
+    std::vector<TrainedTensor> trained;
+    const ParameterMap start = m_input->network->parameters(false, m_input->start.tensors);
+    for (const Parameter &parameter : graph.parameters) {
+        at::Tensor variable = start.at(parameter.name).detach().clone();
+        if (parameter.trainable && variable.is_floating_point()) {
+            variable.set_requires_grad(true);
+            // One-dimensional tensors are biases and batch norm: no decay (methods.md A4).
+            trained.push_back({parameter.name, variable, variable.dim() > 1});
+        }
+        m_variables[parameter.name] = variable;
+    }
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        for (const Learnable &learnable : m_slots[i].learnables)
+            trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, false});
+    }
+    if (trained.empty())
+        return fail(ErrorKind::Invalid, "network, it has no trainable parameters; fine-tuning has nothing to change");
+    BW_ASSIGN(m_optimizer, makeOptimizer(m_input->options, std::move(trained)));
+    return {};
+}
+
+Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
+{
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        if (!m_slots[i].weight)
+            continue;
+        at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
+        if (m_slots[i].weightFollows)
+            BW_CHECK(m_slots[i].weight->calibrate(weight.detach()));
+        weight = m_slots[i].weight->forward(weight);
+    }
+    return {};
+}
+
+Result<at::Tensor> TrainingState::forward(const at::Tensor &batch, std::stop_token stop)
+{
+    const bool folded = m_input->foldBatchNorm;
+    const Executor &executor = m_input->network->executor(folded);
+    std::vector<at::Tensor> bound = executor.bind(folded ? m_input->network->parameters(true, m_variables) : m_variables);
+    BW_CHECK(quantizeWeights(bound));
+    RunOptions run;
+    run.training = true;
+    run.mutateBuffers = true;
+    run.tap = &m_tap;
+    run.stop = std::move(stop);
+    return executor.runBatch(batch, bound, run);
+}
+
+void TrainingState::step(double learningRate)
+{
+    m_optimizer->step(learningRate);
+    for (Slot &slot : m_slots) {
+        if (slot.weight)
+            slot.weight->clampLearnables();
+        if (slot.activation)
+            slot.activation->clampLearnables();
+    }
+}
+
+ParameterMap TrainingState::snapshot() const
+{
+    ParameterMap copy;
+    for (const auto &[name, tensor] : m_variables)
+        copy[name] = tensor.detach().clone();
+    return copy;
+}
+
+void TrainingState::setBuffers(const ParameterMap &buffers)
+{
+    at::NoGradGuard noGrad;
+    for (const auto &[name, tensor] : buffers) {
+        if (auto found = m_variables.find(name); found != m_variables.end())
+            found->second.copy_(tensor);
+    }
+}
+
+ResolvedConfig TrainingState::evaluationConfig() const
+{
+    ResolvedConfig config = m_input->config;
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        const Slot &slot = m_slots[i];
+        if (slot.weight && !slot.weightFollows)
+            config[executor.bindings()[i].info.name].weight.values = slot.weight->values();
+        if (slot.activation)
+            config[executor.bindings()[i].info.name].activation.values = slot.activation->values();
+    }
+    return config;
+}
+
+TensorArchive TrainingState::save() const
+{
+    TensorArchive archive;
+    for (const auto &[name, tensor] : m_variables)
+        archive.tensors["parameter/" + name] = tensor;
+    for (const auto &[name, tensor] : m_optimizer->state())
+        archive.tensors["optimizer/" + name] = tensor;
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        for (const Learnable &learnable : m_slots[i].learnables)
+            archive.tensors["learned/" + std::to_string(i) + '/' + learnable.name] = learnable.tensor;
+    }
+    return archive;
+}
+
+Status TrainingState::restore(const TensorArchive &archive, const std::string &path)
+{
+    at::NoGradGuard noGrad;
+    auto copy = [&](const std::string &key, at::Tensor &target) -> Status {
+        auto found = archive.tensors.find(key);
+        if (found == archive.tensors.end() || found->second.sizes() != target.sizes())
+            return fail(ErrorKind::Invalid, path + ", it is a checkpoint of another network or assignment; give the right one or leave out resume");
+        target.copy_(found->second);
+        return {};
+    };
+    for (auto &[name, tensor] : m_variables)
+        BW_CHECK(copy("parameter/" + name, tensor));
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        for (Learnable &learnable : m_slots[i].learnables)
+            BW_CHECK(copy("learned/" + std::to_string(i) + '/' + learnable.name, learnable.tensor));
+    }
+    std::map<std::string, at::Tensor> optimizer;
+    constexpr std::string_view kPrefix = "optimizer/";
+    for (const auto &[name, tensor] : archive.tensors) {
+        if (name.starts_with(kPrefix))
+            optimizer[name.substr(kPrefix.size())] = tensor;
+    }
+    m_optimizer->restore(optimizer);
+    return {};
+}
+
+} // namespace bitwright
