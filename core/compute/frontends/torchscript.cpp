@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TorchScript files, traced or scripted.
+#include "frontends/rows.h"
+#include "frontends/torchscript_shapes.h"
+#include "frontends/torchscript_walker.h"
+#include "graph/node_builder.h"
+#include "tensor/guarded.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <caffe2/serialize/inline_container.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <zip.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+
+namespace bitwright {
+
+namespace {
+
+using namespace torchscript;
+namespace jit = torch::jit;
+
+using Zip = std::unique_ptr<zip_t, decltype([](zip_t *archive) { zip_discard(archive); })>;
+
+std::string fileName(const std::string &path)
+{
+    return std::filesystem::path(path).filename().string();
+}
+
+bool probeTorchScript(const std::string &path)
+{
+    std::ifstream file(path, std::ios::binary);
+    std::array<char, 4> magic{};
+    if (!file.read(magic.data(), magic.size()) || std::string_view(magic.data(), 4) != "PK\3\4")
+        return false;
+    const Zip archive(zip_open(path.c_str(), ZIP_RDONLY, nullptr));
+    bool constants = false, code = false;
+    for (zip_int64_t i = 0; archive && i < zip_get_num_entries(archive.get(), 0); ++i) {
+        const char *entry = zip_get_name(archive.get(), zip_uint64_t(i), 0);
+        const std::string name = entry ? entry : "";
+        constants = constants || name == "constants.pkl" || name.ends_with("/constants.pkl");
+        code = code || name.find("/code/") != std::string::npos;
+    }
+    return constants && code;
+}
+
+/// Every record against its checksum. LibTorch's own reader does not look at them, and its unpickler trusts the bytes.
+Status checkArchive(const std::string &path)
+{
+    int code = 0;
+    const Zip archive(zip_open(path.c_str(), ZIP_RDONLY, &code));
+    const std::string mend = "; copy or export the file again";
+    if (!archive)
+        return fail(ErrorKind::Parse, fileName(path) + " is no readable archive, it is cut off or damaged" + mend);
+    std::vector<char> buffer(1 << 16);
+    for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
+        zip_file_t *record = zip_fopen_index(archive.get(), zip_uint64_t(i), 0);
+        zip_int64_t got = record ? 1 : -1;
+        while (got > 0)
+            got = zip_fread(record, buffer.data(), buffer.size());
+        if (record)
+            zip_fclose(record);
+        if (got < 0)
+            return fail(ErrorKind::Parse, fileName(path) + " is damaged, the checksum of its record " +
+                                              std::string(zip_get_name(archive.get(), zip_uint64_t(i), 0)) +
+                                              " does not match" + mend);
+    }
+    return {};
+}
+
+Result<jit::Module> loadModule(const std::string &path)
+{
+    BW_CHECK(checkArchive(path));
+    return guarded("cannot read " + fileName(path) + " as TorchScript", ErrorKind::Parse,
+                   [&] { return jit::load(path, c10::Device(c10::kCPU), false); });
+}
+
+std::string listed(const std::vector<std::string> &parts)
+{
+    std::string text;
+    for (const std::string &part : parts)
+        text += (text.empty() ? "" : "; ") + part;
+    return text;
+}
+
+/// Batch sizes worth a try: usual ones, then those that a trace has written into its reshapes.
+std::vector<std::int64_t> candidateBatches(const Graph &graph)
+{
+    std::vector<std::int64_t> batches{3, 1};
+    static const std::set<std::string> kReshapes{"aten::view", "aten::reshape", "aten::expand", "aten::zeros",
+                                                 "aten::unflatten.int"};
+    for (const Node &node : graph.nodes)
+        if (kReshapes.contains(node.op))
+            for (const Argument &argument : node.arguments) {
+                std::int64_t first = 0;
+                if (argument.kind == Argument::Kind::Constant && argument.constant.isIntList() &&
+                    !argument.constant.toIntVector().empty())
+                    first = argument.constant.toIntVector().front();
+                if (first > 1 && first <= 4096 && std::ranges::find(batches, first) == batches.end())
+                    batches.push_back(first);
+            }
+    return batches;
+}
+
+std::optional<WalkResult> tryWalk(const jit::Module &module, const TensorTable &tensors, WalkOptions options,
+                                  std::string &refusal)
+{
+    try {
+        return Walker(module, tensors, std::move(options)).run();
+    } catch (const SampleRefused &refused) {
+        refusal = refused.what();
+        return {};
+    }
+}
+
+const char *dtypeName(c10::ScalarType type)
+{
+    switch (type) {
+    case c10::kFloat: return "float32";
+    case c10::kDouble: return "float64";
+    case c10::kHalf: return "float16";
+    case c10::kBFloat16: return "bfloat16";
+    case c10::kLong: return "int64";
+    case c10::kInt: return "int32";
+    case c10::kShort: return "int16";
+    case c10::kChar: return "int8";
+    case c10::kByte: return "uint8";
+    case c10::kBool: return "bool";
+    default: return c10::toString(type);
+    }
+}
+
+void describeInputs(Graph &graph, const FoundInputs &found)
+{
+    for (std::size_t i = 0; i < graph.inputs.size() && i < found.inputs.size(); ++i) {
+        TensorInfo &info = graph.inputs[i].info;
+        info.shape = found.inputs[i].shape;
+        info.shape.insert(info.shape.begin(), found.fixedBatch ? found.batch : -1);
+        info.dtype = dtypeName(found.inputs[i].dtype);
+    }
+    graph.fixedBatch = found.fixedBatch ? found.batch : 0;
+}
+
+Result<Graph> convert(const std::string &path, jit::Module &module, const JobContext &context)
+{
+    const std::string name = fileName(path);
+    if (!module.find_method("forward"))
+        return fail(ErrorKind::Unsupported, name + " has no forward method; export the network itself with torch.jit.script");
+    module.eval();
+    const TensorTable tensors(module);
+    // Without samples first: shows what reads the input, and is all there is where no sample goes through.
+    std::string refusal;
+    std::optional<WalkResult> walked = tryWalk(module, tensors, {}, refusal);
+    FoundInputs found;
+    if (!walked || !walked->graph.inputs.empty()) {
+        const std::vector<Guesses> guesses =
+            walked ? guessInputs(walked->graph, tensors) : std::vector<Guesses>{guessInputs({}, tensors)};
+        found = findInputs(module, tensors, statedInputs(path), guesses,
+                           walked ? candidateBatches(walked->graph) : std::vector<std::int64_t>{3, 1}, context);
+    }
+    if (context.stopped())
+        return cancelled();
+    if (!found.inputs.empty()) {
+        walked = tryWalk(module, tensors, {makeSamples(found.inputs, found.batch, true), true}, refusal);
+        if (!walked || (!walked->issues.empty() && walked->sampleIncomplete))
+            walked = tryWalk(module, tensors, {makeSamples(found.inputs, found.batch, false), true}, refusal);
+    } else if (!found.refusal.empty()) {
+        refusal = found.refusal;
+    }
+    if (!walked)
+        return fail(ErrorKind::Unsupported, name + " does not run on any input that was tried, " + refusal +
+                                                "; export it with torch.export.save");
+    if (!walked->issues.empty())
+        return fail(ErrorKind::Unsupported, name + " cannot become a fixed graph, it has " + listed(walked->issues) +
+                                                "; trace it with torch.jit.trace or export it with torch.export.save",
+                    refusal);
+    describeInputs(walked->graph, found);
+    walked->graph.format = "torchscript";
+    BW_CHECK(normalize(walked->graph));
+    return std::move(walked->graph);
+}
+
+Result<Graph> loadTorchScript(const std::string &path, const JobContext &context)
+{
+    BW_ASSIGN(jit::Module module, loadModule(path));
+    return guarded("cannot read " + fileName(path) + " as TorchScript", ErrorKind::Parse,
+                   [&]() -> Result<Graph> { return convert(path, module, context); });
+}
+
+/// Copies an archive without its debug records, which name the files and folders that the network was written in.
+void copyWithoutDebug(const std::string &source, const std::string &target)
+{
+    caffe2::serialize::PyTorchStreamReader reader(source);
+    caffe2::serialize::PyTorchStreamWriter writer(target);
+    for (const std::string &record : reader.getAllRecords()) {
+        if (record.ends_with(".debug_pkl") || record == ".data/serialization_id")
+            continue;
+        const auto [data, size] = reader.getRecord(record);
+        writer.writeRecord(record, data.get(), size);
+    }
+    writer.writeEndOfFile();
+}
+
+Status replaceTensors(jit::Module &module, const ParameterMap &replaced, const std::string &name)
+{
+    const at::NoGradGuard noGrad;
+    std::set<std::string> missing;
+    for (const auto &entry : replaced)
+        missing.insert(entry.first);
+    for (const auto &attribute : module.named_attributes(true)) {
+        const auto found = replaced.find(attribute.name);
+        if (found == replaced.end() || !attribute.value.isTensor())
+            continue;
+        at::Tensor tensor = attribute.value.toTensor().detach();
+        if (tensor.sizes() != found->second.sizes())
+            return fail(ErrorKind::Invalid, name + ", tensor " + attribute.name +
+                                                " has another shape in the file; train the network of this file");
+        tensor.copy_(found->second);
+        missing.erase(attribute.name);
+    }
+    std::erase_if(missing, [](const std::string &lifted) { return lifted.starts_with("constant_"); });
+    if (!missing.empty())
+        return fail(ErrorKind::Invalid, name + " has no tensor " + *missing.begin() + "; train the network of this file");
+    return {};
+}
+
+Status writeTorchScript(const std::string &source, const ParameterMap &replaced, const std::string &target)
+{
+    BW_ASSIGN(jit::Module module, loadModule(source));
+    const std::string raw = target + ".raw", part = target + ".part";
+    Status status = guarded("cannot write " + fileName(target), ErrorKind::Io, [&]() -> Status {
+        BW_CHECK(replaceTensors(module, replaced, fileName(source)));
+        module.save(raw);
+        copyWithoutDebug(raw, part);
+        std::filesystem::rename(part, target);
+        return {};
+    });
+    std::error_code ignored;
+    std::filesystem::remove(raw, ignored);
+    std::filesystem::remove(part, ignored);
+    return status;
+}
+
+} // namespace
+
+Frontend torchscriptFrontend()
+{
+    return {"torchscript", "TorchScript", probeTorchScript, loadTorchScript, writeTorchScript};
+}
+
+} // namespace bitwright

@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "frontends/torchscript_walker.h"
+
+#include "graph/node_builder.h"
+#include "tensor/guarded.h"
+
+#include <ATen/ops/empty_like.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/runtime/operator.h>
+
+#include <algorithm>
+#include <set>
+
+namespace bitwright::torchscript {
+
+namespace jit = torch::jit;
+
+namespace {
+
+/// Longest walk: a loop that no data stops would never end.
+constexpr std::int64_t kMaxSteps = 3'000'000;
+
+std::string operatorName(const jit::Node *node)
+{
+    if (const c10::FunctionSchema *schema = node->maybeSchema())
+        return schema->overload_name().empty() ? schema->name() : schema->name() + "." + schema->overload_name();
+    return node->kind().toQualString();
+}
+
+std::string withPlace(std::string what, const jit::Node *node)
+{
+    const std::string place = placeOf(node);
+    return place.empty() ? what : what + " (" + place + ")";
+}
+
+bool alwaysRaises(const jit::Block *block)
+{
+    return std::ranges::any_of(block->nodes(), [](const jit::Node *node) {
+        if (node->kind() == c10::prim::RaiseException)
+            return true;
+        return node->kind() == c10::prim::If && alwaysRaises(node->blocks()[0]) && alwaysRaises(node->blocks()[1]);
+    });
+}
+
+/// True where running the block changes something that lives outside of it.
+bool hasEffects(const jit::Block *block)
+{
+    return std::ranges::any_of(block->nodes(), [](const jit::Node *node) {
+        if (node->kind() == c10::prim::SetAttr)
+            return true;
+        if (const c10::FunctionSchema *schema = node->maybeSchema(); schema && schema->is_mutable())
+            return true;
+        return std::ranges::any_of(node->blocks(), hasEffects);
+    });
+}
+
+bool isScalar(const Value &value)
+{
+    if (value.kind == Value::Kind::Constant)
+        return !value.constant.isTensor() && !value.constant.isObject();
+    return value.kind == Value::Kind::Dynamic && value.sample && !value.sample->isTensor() && !value.sample->isList();
+}
+
+const void *storageOf(const at::Tensor &tensor)
+{
+    return tensor.defined() && tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
+}
+
+bool onMeta(const c10::IValue &value)
+{
+    if (value.isTensor())
+        return value.toTensor().defined() && value.toTensor().is_meta();
+    if (value.isList())
+        return std::ranges::any_of(value.toListRef(), onMeta);
+    return false;
+}
+
+void moveToMeta(c10::IValue &value)
+{
+    if (value.isTensor()) {
+        const at::Tensor &tensor = value.toTensor();
+        if (tensor.defined() && !tensor.is_meta() && tensor.dim() > 0)
+            value = at::empty_like(tensor, tensor.options().device(c10::kMeta));
+    } else if (value.isDevice()) {
+        value = c10::Device(c10::kMeta);
+    } else if (value.isTensorList()) {
+        c10::List<at::Tensor> moved;
+        for (const c10::IValue &element : value.toListRef()) {
+            c10::IValue copy = element;
+            moveToMeta(copy);
+            moved.push_back(copy.toTensor());
+        }
+        value = moved;
+    }
+}
+
+/// Operators that read a value out of a tensor: nothing to read on the meta device.
+bool readsData(const std::string &kind)
+{
+    static const std::set<std::string> kNames{"aten::Int",   "aten::Float", "aten::Bool",       "aten::item",
+                                              "aten::equal", "aten::allclose", "aten::is_nonzero", "aten::tolist",
+                                              "aten::ScalarImplicit", "aten::IntImplicit", "aten::FloatImplicit",
+                                              "aten::nonzero", "aten::Complex"};
+    return kNames.contains(kind);
+}
+
+} // namespace
+
+std::string placeOf(const jit::Node *node)
+{
+    const auto location = node->sourceRange().file_line_col();
+    if (!location)
+        return {};
+    const auto &[file, line, column] = *location;
+    return file.substr(file.find_last_of('/') + 1) + " line " + std::to_string(line);
+}
+
+TensorTable::TensorTable(const jit::Module &module)
+{
+    std::unordered_map<std::string, std::size_t> bySpot;
+    auto add = [&](const std::string &name, const at::Tensor &tensor, bool trainable) {
+        if (!tensor.defined() || byName.contains(name))
+            return;
+        std::string spot;
+        if (tensor.has_storage() && tensor.numel() > 0) {
+            std::ostringstream text;
+            text << storageOf(tensor) << ' ' << tensor.storage_offset() << tensor.sizes() << tensor.strides();
+            spot = text.str();
+        }
+        const auto tied = spot.empty() ? bySpot.end() : bySpot.find(spot);
+        if (tied != bySpot.end()) {
+            byName[name] = tied->second;
+            return;
+        }
+        byName[name] = entries.size();
+        if (!spot.empty())
+            bySpot[spot] = entries.size();
+        const at::Tensor detached = tensor.detach();
+        entries.push_back({name, detached, at::empty_like(detached, detached.options().device(c10::kMeta)), trainable});
+    };
+    for (const auto &parameter : module.named_parameters(true))
+        add(parameter.name, parameter.value, c10::isFloatingType(parameter.value.scalar_type()));
+    for (const auto &buffer : module.named_buffers(true))
+        add(buffer.name, buffer.value, false);
+    for (const auto &attribute : module.named_attributes(true))
+        if (attribute.value.isTensor())
+            add(attribute.name, attribute.value.toTensor(), false);
+}
+
+Walker::Walker(const jit::Module &module, const TensorTable &tensors, WalkOptions options)
+    : m_module(module), m_tensors(tensors), m_options(std::move(options))
+{
+}
+
+WalkResult Walker::run()
+{
+    const at::NoGradGuard noGrad;
+    const bool real = std::ranges::any_of(m_options.samples, [](const at::Tensor &t) { return t.defined() && !t.is_meta(); });
+    Values arguments;
+    auto self = std::make_shared<Value>();
+    self->kind = Value::Kind::Object;
+    self->constant = m_module._ivalue();
+    arguments.push_back(std::move(self));
+    m_methods["forward"] = m_module.get_method("forward").graph()->copy();
+    jit::Graph &graph = *m_methods["forward"];
+    jit::Inline(graph);
+    addInputs(graph, arguments);
+    const bool sampled = std::ranges::any_of(m_options.samples, [](const at::Tensor &t) { return t.defined(); });
+    for (const TensorTable::Entry &entry : m_tensors.entries) {
+        const ValueId id = m_result.graph.addValue(entry.name);
+        m_result.graph.parameters.push_back({entry.name, id, entry.tensor, entry.trainable});
+        std::optional<c10::IValue> sample;
+        if (sampled)
+            sample = real ? entry.tensor.clone() : entry.sample;
+        m_parameterValues.push_back(Value::dynamic(id, std::move(sample)));
+    }
+    for (const ValuePtr &output : callGraph(graph, arguments))
+        addOutput(output);
+    return std::move(m_result);
+}
+
+void Walker::addInputs(jit::Graph &graph, Values &arguments)
+{
+    const c10::FunctionSchema &schema = m_module.get_method("forward").function().getSchema();
+    std::size_t next = 0;
+    for (std::size_t i = 1; i < graph.inputs().size(); ++i) {
+        const c10::Argument &declared = schema.arguments()[i];
+        if (!declared.type()->isSubtypeOf(*c10::TensorType::get())) {
+            if (declared.default_value())
+                arguments.push_back(fromConstant(*declared.default_value()));
+            else {
+                issue("input " + declared.name() + " of type " + declared.type()->str());
+                arguments.push_back(Value::unknown("input " + declared.name()));
+            }
+            continue;
+        }
+        GraphInput input;
+        input.value = m_result.graph.addValue(declared.name());
+        input.info.name = declared.name();
+        std::optional<c10::IValue> sample;
+        if (next < m_options.samples.size() && m_options.samples[next].defined())
+            sample = m_options.samples[next];
+        ++next;
+        m_result.graph.inputs.push_back(std::move(input));
+        arguments.push_back(Value::dynamic(m_result.graph.inputs.back().value, std::move(sample)));
+    }
+}
+
+void Walker::addOutput(const ValuePtr &value)
+{
+    if (value->kind == Value::Kind::List || value->kind == Value::Kind::Tuple || value->kind == Value::Kind::Dict) {
+        for (const ValuePtr &item : value->items)
+            addOutput(item);
+        return;
+    }
+    if (value->kind == Value::Kind::Unknown)
+        issue(value->reason);
+    if (value->kind == Value::Kind::Unknown || value->kind == Value::Kind::Object || isNone(*value))
+        return;
+    Graph &graph = m_result.graph;
+    m_result.outputs.push_back(sampleOf(*value));
+    graph.outputs.push_back(argumentFor(value));
+    graph.outputNames.push_back("out" + std::to_string(graph.outputNames.size()));
+}
+
+void Walker::issue(std::string text)
+{
+    if (std::ranges::find(m_result.issues, text) == m_result.issues.end())
+        m_result.issues.push_back(std::move(text));
+}
+
+ValuePtr Walker::get(const jit::Value *value) const
+{
+    const auto found = m_values.find(value);
+    return found == m_values.end() ? Value::unknown("a value without definition") : found->second;
+}
+
+Walker::Values Walker::arguments(const Node *node) const
+{
+    Values values;
+    for (const jit::Value *input : node->inputs())
+        values.push_back(get(input));
+    return values;
+}
+
+Walker::Values Walker::callGraph(jit::Graph &graph, const Values &arguments)
+{
+    for (std::size_t i = 0; i < graph.inputs().size(); ++i)
+        set(graph.inputs()[i], arguments[i]);
+    return runBlock(graph.block());
+}
+
+Walker::Values Walker::runBlock(const Block *block)
+{
+    for (const Node *node : block->nodes())
+        runNode(node);
+    Values outputs;
+    for (const jit::Value *output : block->outputs())
+        outputs.push_back(get(output));
+    return outputs;
+}
+
+void Walker::runNode(const Node *node)
+{
+    if (++m_steps > kMaxSteps)
+        throw SampleRefused("the program does not come to an end");
+    const auto handler = handlers().find(node->kind().toQualString());
+    if (handler != handlers().end() && (this->*handler->second)(node))
+        return;
+    if (foldMutation(node) || fold(node))
+        return;
+    emitOperator(node);
+}
+
+bool Walker::runConstant(const Node *node)
+{
+    if (node->output()->type()->kind() == c10::TypeKind::FunctionType)
+        return true;
+    auto value = jit::toIValue(node->output());
+    if (!value) {
+        set(node->output(), Value::unknown(withPlace("a constant of an unknown type", node)));
+        return true;
+    }
+    // A walk may change it in place, and the module is walked more than once.
+    if (value->isTensor() && value->toTensor().defined()) {
+        m_kept.push_back(value->toTensor().detach().clone());
+        value = m_kept.back();
+    }
+    set(node->output(), fromConstant(*value));
+    return true;
+}
+
+bool Walker::runGetAttr(const Node *node)
+{
+    const ValuePtr object = get(node->input());
+    const std::string attribute = node->s(c10::attr::name);
+    if (object->kind != Value::Kind::Object) {
+        const std::string *reason = unknownPart(*object);
+        set(node->output(), Value::unknown(reason ? *reason : withPlace("attribute " + attribute, node)));
+        return true;
+    }
+    const std::string path = object->path.empty() ? attribute : object->path + "." + attribute;
+    if (const auto changed = m_attributes.find(path); changed != m_attributes.end()) {
+        set(node->output(), changed->second);
+        return true;
+    }
+    const c10::IValue value = object->constant.toObjectRef().getAttr(attribute);
+    if (value.isObject()) {
+        auto child = std::make_shared<Value>();
+        child->kind = Value::Kind::Object;
+        child->constant = value;
+        child->path = path;
+        set(node->output(), std::move(child));
+    } else if (value.isTensor() && value.toTensor().defined() && m_tensors.byName.contains(path)) {
+        set(node->output(), m_parameterValues[m_tensors.byName.at(path)]);
+    } else {
+        set(node->output(), fromConstant(value));
+    }
+    return true;
+}
+
+bool Walker::runSetAttr(const Node *node)
+{
+    const ValuePtr object = get(node->inputs()[0]);
+    const std::string attribute = node->s(c10::attr::name);
+    if (object->kind == Value::Kind::Object)
+        m_attributes[object->path.empty() ? attribute : object->path + "." + attribute] = get(node->inputs()[1]);
+    return true;
+}
+
+bool Walker::runCallMethod(const Node *node)
+{
+    const Values given = arguments(node);
+    const std::string method = node->s(c10::attr::name);
+    if (given[0]->kind != Value::Kind::Object) {
+        for (const jit::Value *output : node->outputs())
+            set(output, Value::unknown(withPlace("a call of " + method, node)));
+        return true;
+    }
+    const auto type = given[0]->constant.toObjectRef().type();
+    const std::string key = type->name()->qualifiedName() + "." + method;
+    auto &graph = m_methods[key];
+    if (!graph) {
+        graph = jit::toGraphFunction(type->getMethod(method)).graph()->copy();
+        jit::Inline(*graph);
+    }
+    const Values results = callGraph(*graph, given);
+    for (std::size_t i = 0; i < results.size() && i < node->outputs().size(); ++i)
+        set(node->outputs()[i], results[i]);
+    return true;
+}
+
+std::optional<Walker::Values> Walker::tryBlock(const Block *block)
+{
+    if (alwaysRaises(block))
+        return {};
+    try {
+        return runBlock(block);
+    } catch (const SampleRefused &) {
+        return {};
+    }
+}
+
+ValuePtr Walker::merge(const Node *node, const ValuePtr &condition, const ValuePtr &a, const ValuePtr &b, std::size_t output)
+{
+    if (a == b || node->outputs()[output]->uses().empty())
+        return a;
+    if (a->kind == Value::Kind::Dynamic && b->kind == Value::Kind::Dynamic && a->id == b->id)
+        return a;
+    if (isScalar(*a) && isScalar(*b)) {
+        if (a->kind == Value::Kind::Constant && b->kind == Value::Kind::Constant && a->constant == b->constant)
+            return a;
+        std::optional<c10::IValue> sample;
+        if (condition->sample && condition->sample->isBool())
+            sample = sampleOf(condition->sample->toBool() ? *a : *b);
+        return emitGlue("prim::ite", {condition, a, b}, std::move(sample));
+    }
+    return {};
+}
+
+bool Walker::runIf(const Node *node)
+{
+    const ValuePtr condition = get(node->input());
+    const Block *yes = node->blocks()[0], *no = node->blocks()[1];
+    auto setOutputs = [&](const Values &values) {
+        for (std::size_t i = 0; i < values.size(); ++i)
+            set(node->outputs()[i], values[i]);
+    };
+    if (const auto known = constantOf(*condition); known && known->isBool()) {
+        setOutputs(runBlock(known->toBool() ? yes : no));
+        return true;
+    }
+    // A branch that can only raise is a check: what runs without an error took the other one.
+    if (alwaysRaises(yes) || alwaysRaises(no)) {
+        setOutputs(runBlock(alwaysRaises(yes) ? no : yes));
+        return true;
+    }
+    const Node *source = node->input()->node();
+    if ((source->kind() == c10::aten::Bool || source->kind() == c10::aten::__not__) && !source->inputs().empty())
+        source = source->input(0)->node();
+    std::string text = withPlace(std::string("a branch that depends on ") + operatorName(source), node);
+    if (const std::string *reason = unknownPart(*condition))
+        text = *reason;
+    const bool effects = hasEffects(yes) || hasEffects(no);
+    const auto a = tryBlock(yes), b = tryBlock(no);
+    if (a.has_value() != b.has_value() && !effects) {
+        setOutputs(a ? *a : *b);
+        return true;
+    }
+    bool bad = effects || !a;
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        ValuePtr merged;
+        if (a && b && condition->kind != Value::Kind::Unknown)
+            merged = merge(node, condition, (*a)[i], (*b)[i], i);
+        if (!merged) {
+            merged = Value::unknown(text);
+            bad = true;
+        }
+        set(node->outputs()[i], merged);
+    }
+    if (bad)
+        issue(text);
+    return true;
+}
+
+bool Walker::runLoop(const Node *node)
+{
+    const Block *body = node->blocks()[0];
+    const Values given = arguments(node);
+    Values carried(given.begin() + 2, given.end());
+    const auto trips = constantOf(*given[0]);
+    ValuePtr going = given[1];
+    const std::string text = withPlace("a loop whose length depends on the input", node);
+    auto giveUp = [&] {
+        issue(text);
+        for (std::size_t i = 0; i < body->inputs().size(); ++i)
+            set(body->inputs()[i], Value::unknown(text));
+        tryBlock(body);   // what else in there cannot be expressed
+        carried.assign(carried.size(), Value::unknown(text));
+    };
+    if (!trips || !trips->isInt()) {
+        giveUp();
+    } else {
+        for (std::int64_t trip = 0; trip < trips->toInt(); ++trip) {
+            const auto go = constantOf(*going);
+            if (!go || !go->isBool()) {
+                giveUp();
+                break;
+            }
+            if (!go->toBool())
+                break;
+            set(body->inputs()[0], Value::ofConstant(trip));
+            for (std::size_t i = 0; i < carried.size(); ++i)
+                set(body->inputs()[i + 1], carried[i]);
+            const Values results = runBlock(body);
+            going = results[0];
+            carried.assign(results.begin() + 1, results.end());
+        }
+    }
+    for (std::size_t i = 0; i < carried.size(); ++i)
+        set(node->outputs()[i], carried[i]);
+    return true;
+}
+
+bool Walker::runRaise(const Node *node)
+{
+    const auto message = constantOf(*get(node->inputs()[0]));
+    throw SampleRefused(message && message->isString() ? message->toStringRef() : "the network raises an exception");
+}
+
+/// In-place operators on lists and dictionaries of constants that have no handler of their own (sort, remove…).
+bool Walker::foldMutation(const Node *node)
+{
+    const c10::FunctionSchema *schema = node->maybeSchema();
+    if (!schema || !schema->is_mutable() || node->inputs().empty())
+        return false;
+    const Values given = arguments(node);
+    const bool container = given[0]->kind == Value::Kind::List || given[0]->kind == Value::Kind::Dict;
+    if (!container)
+        return false;
+    jit::Stack stack;
+    for (const ValuePtr &value : given) {
+        auto constant = constantOf(*value);
+        if (!constant) {
+            const std::string text = withPlace("operator " + operatorName(node) + " on a list", node);
+            issue(text);
+            for (const jit::Value *output : node->outputs())
+                set(output, Value::unknown(text));
+            return true;
+        }
+        stack.push_back(std::move(*constant));
+    }
+    const c10::IValue self = stack[0];
+    node->getOperation()(stack);
+    const ValuePtr changed = fromConstant(self);
+    given[0]->items = changed->items;
+    given[0]->keys = changed->keys;
+    for (std::size_t i = 0; i < node->outputs().size(); ++i)
+        set(node->outputs()[i], fromConstant(stack[i]));
+    return true;
+}
+
+bool Walker::fold(const Node *node)
+{
+    if (!node->maybeOperator() || node->isNondeterministic() || !node->blocks().empty())
+        return false;
+    jit::Stack stack;
+    for (const ValuePtr &value : arguments(node)) {
+        auto constant = constantOf(*value);
+        if (!constant || (constant->isTensor() && m_changed.contains(storageOf(constant->toTensor()))))
+            return false;
+        stack.push_back(std::move(*constant));
+    }
+    // Nodes that read the tensor as it was stand already: the change becomes a node too.
+    const c10::FunctionSchema *schema = node->maybeSchema();
+    if (schema && schema->is_mutable() && !stack.empty() && stack[0].isTensor() &&
+        std::ranges::any_of(m_lifted, [&](const auto &entry) {
+            return entry.first->has_storage() && entry.first->storage().unsafeGetStorageImpl() == storageOf(stack[0].toTensor());
+        }))
+        return false;
+    try {
+        node->getOperation()(stack);
+    } catch (const std::exception &error) {
+        throw SampleRefused(operatorName(node) + ": " + firstLine(error.what()));
+    }
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        if (stack[i].isTensor())
+            m_kept.push_back(stack[i].toTensor());
+        set(node->outputs()[i], fromConstant(stack[i]));
+    }
+    return true;
+}
+
+std::optional<jit::Stack> Walker::runSample(const Node *node, const Values &given)
+{
+    jit::Stack stack;
+    for (const ValuePtr &value : given) {
+        auto sample = sampleOf(*value);
+        if (!sample)
+            return {};
+        stack.push_back(std::move(*sample));
+    }
+    const bool meta = std::ranges::any_of(stack, onMeta);
+    if (meta && readsData(node->kind().toQualString()))
+        return {};
+    if (meta)
+        std::ranges::for_each(stack, moveToMeta);
+    try {
+        node->getOperation()(stack);
+        return stack;
+    } catch (const c10::NotImplementedError &) {
+        m_result.sampleIncomplete = true;
+        return {};
+    } catch (const std::exception &error) {
+        throw SampleRefused(operatorName(node) + ": " + firstLine(error.what()));
+    }
+}
+
+void Walker::emitOperator(const Node *node)
+{
+    const Values given = arguments(node);
+    const std::string name = operatorName(node);
+    auto giveUp = [&](const std::string &reason) {
+        for (const jit::Value *output : node->outputs())
+            set(output, Value::unknown(reason));
+    };
+    for (const ValuePtr &value : given)
+        if (const std::string *reason = unknownPart(*value))
+            return giveUp(*reason);
+    const c10::FunctionSchema *schema = node->maybeSchema();
+    if (!schema || !node->maybeOperator())
+        return giveUp(withPlace("operator " + name, node));
+    std::optional<jit::Stack> sample = runSample(node, given);
+    std::vector<Argument> arguments;
+    for (const ValuePtr &value : given) {
+        if (value->kind == Value::Kind::Object)
+            return giveUp(withPlace("operator " + name + " on a module", node));
+        arguments.push_back(argumentFor(value));
+    }
+    // A constant that a computed value changes is a constant no longer.
+    if (schema->is_mutable() && given[0]->kind == Value::Kind::Constant && given[0]->constant.isTensor()) {
+        m_changed.insert(storageOf(given[0]->constant.toTensor()));
+        given[0]->sample = given[0]->constant;
+        given[0]->id = arguments[0].value;
+        given[0]->kind = Value::Kind::Dynamic;
+    }
+    std::vector<ValueId> outputs;
+    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
+        std::optional<c10::IValue> known;
+        if (sample)
+            known = (*sample)[i];
+        outputs.push_back(m_result.graph.addValue(node->outputs()[i]->debugName()));
+        set(node->outputs()[i], known && known->isNone() ? Value::ofConstant({}) : Value::dynamic(outputs.back(), known));
+    }
+    if (!m_options.emit)
+        return;
+    auto made = makeNode(name, std::move(arguments), {}, outputs,
+                         node->outputs().empty() ? name : node->outputs()[0]->debugName());
+    if (!made)
+        return giveUp(withPlace(made.error().message, node));
+    m_result.graph.nodes.push_back(std::move(*made));
+}
+
+ValuePtr Walker::emitGlue(const std::string &op, const Values &given, std::optional<c10::IValue> sample)
+{
+    for (const ValuePtr &value : given)
+        if (const std::string *reason = unknownPart(*value))
+            return Value::unknown(*reason);
+    std::vector<Argument> arguments;
+    for (const ValuePtr &value : given)
+        arguments.push_back(argumentFor(value));
+    const ValueId id = m_result.graph.addValue(op.substr(op.find(':') + 2) + "_" +
+                                               std::to_string(m_result.graph.valueNames.size()));
+    if (m_options.emit) {
+        auto made = makeNode(op, std::move(arguments), {}, {id}, m_result.graph.valueNames.back());
+        if (!made)
+            return Value::unknown(made.error().message);
+        m_result.graph.nodes.push_back(std::move(*made));
+    }
+    return Value::dynamic(id, std::move(sample));
+}
+
+Argument Walker::argumentFor(const ValuePtr &value)
+{
+    switch (value->kind) {
+    case Value::Kind::Dynamic: return Argument::of(value->id);
+    case Value::Kind::Constant:
+        if (value->constant.isTensor() && value->constant.toTensor().defined())
+            return Argument::of(lift(value->constant.toTensor()));
+        return Argument::of(value->constant);
+    case Value::Kind::List: {
+        const bool tensors = std::ranges::any_of(value->items, [](const ValuePtr &item) {
+            return item->kind == Value::Kind::Constant && item->constant.isTensor();
+        });
+        if (auto constant = constantOf(*value); constant && !tensors)
+            return Argument::of(*constant);
+        std::vector<Argument> list;
+        for (const ValuePtr &item : value->items)
+            list.push_back(argumentFor(item));
+        return Argument::of(std::move(list));
+    }
+    case Value::Kind::Tuple: return argumentFor(emitGlue("prim::TupleConstruct", value->items, sampleOf(*value)));
+    case Value::Kind::Dict: {
+        Values flat;
+        for (std::size_t i = 0; i < value->items.size(); ++i) {
+            flat.push_back(Value::ofConstant(value->keys[i]));
+            flat.push_back(value->items[i]);
+        }
+        return argumentFor(emitGlue("prim::DictConstruct", flat, sampleOf(*value)));
+    }
+    default: return {};
+    }
+}
+
+ValueId Walker::lift(const at::Tensor &tensor)
+{
+    if (const auto known = m_lifted.find(tensor.unsafeGetTensorImpl()); known != m_lifted.end())
+        return known->second;
+    if (m_changed.contains(storageOf(tensor)))
+        issue("an in-place change of a part of a constant tensor");
+    m_kept.push_back(tensor);
+    const std::string name = "constant_" + std::to_string(m_lifted.size());
+    const ValueId id = m_result.graph.addValue(name);
+    m_lifted[tensor.unsafeGetTensorImpl()] = id;
+    m_result.graph.parameters.push_back({name, id, tensor, false});
+    return id;
+}
+
+} // namespace bitwright::torchscript
