@@ -29,7 +29,11 @@ struct SampleSideFile {
     std::vector<std::string> classes;
     double floatTop1 = 0;
 };
+/// Looks at MODEL.json (resnet20.pt2.json) first, then at the stem's (resnet20.json); other JSON files are passed over.
 std::optional<SampleSideFile> readSideFile(const std::string &modelPath);
+/// Gives a model written from a sample (fine-tuned weights) the sample's preprocessing and classes: writes TO.json, as
+/// the stem's name is likely taken by an assignment. Does nothing where `from` has no side file.
+Status copySideFile(const std::string &from, const std::string &to);
 
 /// Samples in memory as they came (bytes stay bytes); batches are made float and preprocessed when asked for.
 class Dataset {
@@ -50,6 +54,11 @@ public:
 
 /// Decodes one image file to H x W x C bytes (uint8 tensor); the GUI program injects Qt's decoder, the command line none.
 using ImageDecoder = std::function<Result<at::Tensor>(const std::string &path)>;
+
+/// The folder of an installed data set ("fashion-mnist") under XDG_DATA_DIRS, datasets/NAME, or nothing.
+std::optional<std::string> findInstalledData(const std::string &name);
+/// The folder sample_models: BITWRIGHT_SAMPLES, the model's own, the program's ../../sample_models, the source tree's.
+std::optional<std::string> findSamples(const std::string &modelPath = {});
 
 struct DataContext {
     std::string modelPath;              ///< a sample's own preprocessing is the default
