@@ -34,14 +34,19 @@ double restBits(const LayerInfo &layer, bool folded, bool batchNormListed)
 
 } // namespace
 
-double sideBits(const QuantSpec &spec, std::int64_t groups)
+bool hasZeroPoint(const QuantSpec &spec, Role role)
+{
+    const bool symmetricByDefault = role == Role::Weight || boolParam(spec.options, "learned_step")
+                                    || hasParam(spec.options, "signed") || hasParam(spec.options, "full_range");
+    return spec.method == "uniform" && !boolParam(spec.options, "symmetric", symmetricByDefault);
+}
+
+double sideBits(const QuantSpec &spec, Role role, std::int64_t groups)
 {
     if (spec.isFloat())
         return 0;
-    if (spec.method == "uniform") {
-        const bool zeroPoint = !boolParam(spec.options, "symmetric", true);
-        return double(groups) * (kFloatBits + (zeroPoint ? double(spec.bits) : 0));
-    }
+    if (spec.method == "uniform")
+        return double(groups) * (kFloatBits + (hasZeroPoint(spec, role) ? double(spec.bits) : 0));
     // A method without a row here stores its values as float32 once they are known, at least one per group.
     std::size_t stored = 0;
     for (const auto &[name, value] : spec.values)
@@ -68,7 +73,8 @@ ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, boo
         LayerCost one;
         if (!(foldBatchNorm && foldable.contains(layer.name))) {
             one.weightBits = double(layer.weightCount) * codeBits(spec.weight);
-            one.sideBits = sideBits(spec.weight, weightGroups(spec.weight, layer)) + sideBits(spec.activation, 1);
+            one.sideBits = sideBits(spec.weight, Role::Weight, weightGroups(spec.weight, layer))
+                           + sideBits(spec.activation, Role::Activation, 1);
             one.restBits = restBits(layer, foldBatchNorm, batchNormListed);
         }
         one.macs = double(layer.macs);

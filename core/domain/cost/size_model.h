@@ -28,9 +28,13 @@ struct ModelCost {
     [[nodiscard]] std::int64_t sizeBytes() const { return std::int64_t((sizeBits + 7) / 8); }
 };
 
+/// Whether a `uniform` spec stores a zero point: asymmetric as an option says it, else by role (weights are symmetric,
+/// activations are not unless an option of symmetric grids is given).
+[[nodiscard]] bool hasZeroPoint(const QuantSpec &spec, Role role);
+
 /// Side information of one spec in bits: uniform 32 per scale and, asymmetric, b per zero point; `groups` is the number
-/// of channels when the granularity is per channel.
-double sideBits(const QuantSpec &spec, std::int64_t groups);
+/// of channels when the granularity is per channel. The same number as the quantizer's grid gives (a test holds them).
+double sideBits(const QuantSpec &spec, Role role, std::int64_t groups);
 
 ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, bool foldBatchNorm);
 /// The float32 network's size in bytes: 4 times its parameters.

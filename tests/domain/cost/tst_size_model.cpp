@@ -116,16 +116,25 @@ private slots:
 
     void sideInformation()
     {
-        QCOMPARE(sideBits(QuantSpec{}, 64), 0.0);
-        QCOMPARE(sideBits(uniform(4), 1), 32.0);
-        QCOMPARE(sideBits(uniform(4, false), 1), 36.0);
-        QCOMPARE(sideBits(uniform(8, true), 64), 2048.0);
-        QCOMPARE(sideBits(uniform(2, false), 64), 64 * 34.0);
+        QCOMPARE(sideBits(QuantSpec{}, Role::Weight, 64), 0.0);
+        QCOMPARE(sideBits(uniform(4), Role::Weight, 1), 32.0);
+        QCOMPARE(sideBits(uniform(4, false), Role::Activation, 1), 36.0);
+        QCOMPARE(sideBits(uniform(8, true), Role::Weight, 64), 2048.0);
+        QCOMPARE(sideBits(uniform(2, false), Role::Weight, 64), 64 * 34.0);
+        QuantSpec unsaid;   // the role decides: weights symmetric, activations asymmetric
+        unsaid.method = "uniform";
+        unsaid.bits = 4;
+        QCOMPARE(sideBits(unsaid, Role::Weight, 1), 32.0);
+        QCOMPARE(sideBits(unsaid, Role::Activation, 1), 36.0);
+        unsaid.options["signed"] = false;   // an option that only symmetric grids have
+        QCOMPARE(sideBits(unsaid, Role::Activation, 1), 32.0);
+        unsaid.options = {{"learned_step", true}};
+        QCOMPARE(sideBits(unsaid, Role::Activation, 1), 32.0);
         QuantSpec codebook;
         codebook.method = "kmeans";
         codebook.bits = 2;
         codebook.values["codebook"] = {-1, 0, 1, 2};
-        QCOMPARE(sideBits(codebook, 1), 128.0);
+        QCOMPARE(sideBits(codebook, Role::Weight, 1), 128.0);
     }
 
     void activationsCostTheirScale()
