@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "base/job_context.h"
+#include "base/result.h"
+#include "config/model_config.h"
+#include "graph/graph.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bitwright {
+
+/// What an exporter is given: copies and views that outlive the call.
+struct ExportInput {
+    const Graph *graph = nullptr;               ///< as it is simulated: already folded where the assignment says so
+    std::span<const LayerBinding> bindings;     ///< of that graph
+    ParameterMap parameters;                    ///< float weights by name; missing ones come from the graph
+    ResolvedConfig config;                      ///< activations calibrated; weights without values get them from themselves
+    ModelConfig assignment;                     ///< goes into the file as JSON
+    std::vector<at::Tensor> example;            ///< one sample batch per input, to learn shapes that the graph leaves open
+    std::string producerVersion;
+};
+
+struct ExportedLayer {
+    std::string name;
+    int bits = 32;              ///< of the weight, 32 for float
+    std::string encoding;       ///< for example "int4 per channel, input uint8"
+};
+
+struct ExportReport {
+    std::int64_t bytes = 0;
+    std::vector<ExportedLayer> layers;
+    std::vector<std::string> notes;             ///< what was approximated or widened, and why the file is as it is
+};
+
+/// What a format can express; the dialog shows what it cannot before writing.
+struct ExportCapabilities {
+    bool uniform = false, codebook = false, masks = false;
+    bool perChannelWeights = false;
+    int minimumBits = 1, maximumBits = 16;
+    bool integerWeights = false;                ///< codes are stored, not their float values
+};
+
+struct Exporter {
+    std::string id, title, suffix;
+    ExportCapabilities capabilities;
+    /// Writes beside `path`, reads it back, then renames. Unsupported lists every operator or layer it cannot write.
+    Result<ExportReport> (*write)(const ExportInput &input, const std::string &path, const JobContext &context) = nullptr;
+};
+
+/// The table: order is the order in menus.
+const std::vector<Exporter> &exporters();
+const Exporter *findExporter(const std::string &id);
+/// What `exporter` cannot express of this assignment, one sentence each; empty when it can be written as it is.
+std::vector<std::string> exportObstacles(const Exporter &exporter, const ExportInput &input);
+
+Exporter onnxQdqExporter();
+
+} // namespace bitwright

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "exporters/exporter.h"
+#include "exporters/onnx/lowering.h"
+#include "exporters/onnx/quantized_tensor.h"
+#include "exporters/output_file.h"
+#include "frontends/rows.h"
+#include "quant/quantizer.h"
+#include "tensor/guarded.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+
+namespace bitwright {
+
+namespace {
+
+using onnx::Attribute;
+using onnx::DataType;
+
+/// One layer's share of the file, decided before any node is written.
+struct LayerPlan {
+    const LayerBinding *binding = nullptr;
+    std::optional<OnnxEncoding> weight, activation;
+    std::vector<std::int64_t> codes;
+    QuantGrid activationGrid;
+    int weightBits = 32, activationBits = 32;
+};
+
+Error about(const std::string &layer, const char *what, Error error)
+{
+    error.message = "layer " + layer + ", " + what + ": " + error.message;
+    return error;
+}
+
+at::Tensor weightOf(const ExportInput &input, const LayerBinding &binding)
+{
+    const int index = input.graph->parameterOf(binding.weight);
+    if (index < 0)
+        return {};
+    const Parameter &parameter = input.graph->parameters[std::size_t(index)];
+    const auto given = input.parameters.find(parameter.name);
+    return given == input.parameters.end() ? parameter.tensor : given->second;
+}
+
+Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &spec)
+{
+    const LayerInfo &info = plan.binding->info;
+    const at::Tensor weight = weightOf(input, *plan.binding);
+    if (!weight.defined())
+        return fail(ErrorKind::Unsupported, "it is not a parameter");
+    if (weight.scalar_type() != at::kFloat)
+        return fail(ErrorKind::Unsupported, std::string("it is ") + c10::toString(weight.scalar_type()) + "; only float32 can be quantized here");
+    BW_ASSIGN(auto quantizer, makeQuantizer(spec, {info.name, Role::Weight, info.channelAxis, false}));
+    if (!quantizer->calibrated())
+        BW_CHECK(quantizer->calibrate(weight));
+    const QuantGrid grid = quantizer->grid();
+    BW_ASSIGN(plan.weight, encodingOf(grid));
+    BW_ASSIGN(plan.codes, codesOf(quantizer->apply(weight, false), grid, info.channelAxis));
+    plan.weightBits = spec.bits;
+    return {};
+}
+
+Status planActivation(LayerPlan &plan, const QuantSpec &spec)
+{
+    const LayerInfo &info = plan.binding->info;
+    BW_ASSIGN(auto quantizer, makeQuantizer(spec, {info.name, Role::Activation, 0, info.nonNegativeInput}));
+    if (!quantizer->calibrated())
+        return fail(ErrorKind::Invalid, "its range is not known yet; run `calibrate` on this assignment first");
+    plan.activationGrid = quantizer->grid();
+    if (plan.activationGrid.groups.size() > 1)
+        return fail(ErrorKind::Unsupported, "one range per channel cannot be written; use one per tensor");
+    BW_ASSIGN(plan.activation, encodingOf(plan.activationGrid));
+    plan.activationBits = spec.bits;
+    return {};
+}
+
+Result<std::vector<LayerPlan>> planLayers(const ExportInput &input)
+{
+    std::vector<LayerPlan> plans;
+    std::set<std::string> names;
+    for (const LayerBinding &binding : input.bindings) {
+        if (binding.info.status != LayerStatus::Quantizable)
+            continue;
+        LayerPlan plan;
+        plan.binding = &binding;
+        names.insert(binding.info.name);
+        if (const auto found = input.config.find(binding.info.name); found != input.config.end()) {
+            if (!found->second.weight.isFloat()) {
+                if (auto status = planWeight(plan, input, found->second.weight); !status)
+                    return std::unexpected(about(binding.info.name, "weight", status.error()));
+            }
+            if (!found->second.activation.isFloat()) {
+                if (auto status = planActivation(plan, found->second.activation); !status)
+                    return std::unexpected(about(binding.info.name, "input", status.error()));
+            }
+        }
+        plans.push_back(std::move(plan));
+    }
+    for (const auto &[name, layer] : input.config) {
+        if (!names.contains(name) && !(layer.weight.isFloat() && layer.activation.isFloat()))
+            return fail(ErrorKind::Invalid, "layer " + name + ", the network has no such layer to quantize; check the assignment");
+    }
+    return plans;
+}
+
+// Values behind a quantized weight are no longer constants that can be computed now.
+void dropConstantsBehind(ShapeTrace &trace, const Graph &graph, const std::set<ValueId> &weights)
+{
+    std::set<ValueId> reached = weights;
+    const std::function<bool(const Argument &)> reads = [&](const Argument &argument) {
+        return (argument.kind == Argument::Kind::Value && reached.contains(argument.value)) ||
+               std::ranges::any_of(argument.list, reads);
+    };
+    for (const Node &node : graph.nodes) {
+        if (!std::ranges::any_of(node.arguments, reads))
+            continue;
+        for (ValueId value : node.outputs) {
+            if (value == kNoValue)
+                continue;
+            reached.insert(value);
+            trace.values[std::size_t(value)].constant = false;
+        }
+    }
+}
+
+/// Scale and zero point of an encoding as initializers.
+std::pair<std::string, std::string> parametersOf(OnnxWriter &writer, const OnnxEncoding &encoding, const std::string &base, bool perGroup)
+{
+    at::Tensor scales = at::tensor(encoding.scales);
+    onnx::Tensor zero;
+    zero.name = base + "_zero_point";
+    zero.type = encoding.type;
+    zero.owned = onnx::packIntegers(encoding.zeroPoints, encoding.type);
+    zero.hasRaw = true;
+    if (perGroup)
+        zero.dims = {std::int64_t(encoding.zeroPoints.size())};
+    else
+        scales = scales.reshape({});
+    const std::string scale = writer.initializer(scales, base + "_scale");
+    return {scale, writer.initializer(std::move(zero))};
+}
+
+void writeWeight(OnnxWriter &writer, const LayerPlan &plan)
+{
+    const LayerBinding &binding = *plan.binding;
+    const std::string &name = writer.graph().parameters[std::size_t(writer.graph().parameterOf(binding.weight))].name;
+    if (writer.find(binding.weight))
+        return;   // shared with a layer that was written before
+    onnx::Tensor codes;
+    codes.name = name;
+    codes.type = plan.weight->type;
+    codes.dims = binding.info.weightShape;
+    codes.owned = onnx::packIntegers(plan.codes, plan.weight->type);
+    codes.hasRaw = true;
+    const std::string code = writer.initializer(std::move(codes));
+    const bool perGroup = plan.weight->scales.size() > 1;
+    const auto [scale, zero] = parametersOf(writer, *plan.weight, name, perGroup);
+    std::vector<Attribute> attributes;
+    if (perGroup)
+        attributes.push_back(Attribute::of("axis", std::int64_t(binding.info.channelAxis)));
+    const std::string result = writer.uniqueName(name + "_dequantized");
+    writer.out.nodes.push_back({"DequantizeLinear", "", writer.uniqueName(name + "/DequantizeLinear"), {code, scale, zero}, {result},
+                                std::move(attributes)});
+    writer.set(binding.weight, result);
+}
+
+/// Quantize and dequantize in front of one call of a layer. The names say the layer, so that verify finds them.
+Result<std::string> writeActivation(OnnxWriter &writer, const LayerPlan &plan, int call)
+{
+    const Node &node = writer.node();
+    const std::string layer = plan.binding->info.name + (call > 0 ? "@" + std::to_string(call) : "");
+    BW_ASSIGN(std::string x, writer.tensor(node.arguments[std::size_t(plan.binding->inputArgument)]));
+    const OnnxEncoding &encoding = *plan.activation;
+    const QuantGrid::Group &group = plan.activationGrid.groups.front();
+    if (encoding.clips) {
+        const float scale = float(group.scale);
+        const double low = double(plan.activationGrid.qmin - group.zeroPoint), high = double(plan.activationGrid.qmax - group.zeroPoint);
+        const std::string clipped = writer.uniqueName(layer + ".input_clipped");
+        writer.out.nodes.push_back({"Clip", "", writer.uniqueName(layer + "/input/Clip"),
+                                    {x, writer.scalar(double(float(low) * scale)), writer.scalar(double(float(high) * scale))},
+                                    {clipped}, {}});
+        x = clipped;
+    }
+    const auto [scale, zero] = parametersOf(writer, encoding, layer + ".input", false);
+    const std::string codes = writer.uniqueName(layer + ".input_codes"), result = writer.uniqueName(layer + ".input_quantized");
+    writer.out.nodes.push_back({"QuantizeLinear", "", writer.uniqueName(layer + "/input/QuantizeLinear"), {x, scale, zero}, {codes}, {}});
+    writer.out.nodes.push_back({"DequantizeLinear", "", writer.uniqueName(layer + "/input/DequantizeLinear"), {codes, scale, zero}, {result}, {}});
+    return result;
+}
+
+// Without a bias ONNX Runtime fuses a convolution between two quantizers into integer arithmetic that rounds otherwise.
+bool feedsOnlyBatchNorm(const Graph &graph, ValueId value)
+{
+    bool any = false;
+    for (const Node &node : graph.nodes) {
+        for (const Argument &argument : node.arguments) {
+            if (argument.kind != Argument::Kind::Value || argument.value != value)
+                continue;
+            any = true;
+            if (!node.op.starts_with("aten::batch_norm"))
+                return false;
+        }
+    }
+    return any;
+}
+
+onnx::ValueInfo valueInfo(const std::string &name, const TracedValue &traced)
+{
+    onnx::ValueInfo info;
+    info.name = name;
+    const auto type = OnnxWriter::onnxType(traced.type);
+    info.type = type ? *type : DataType::Float;
+    info.hasShape = true;
+    for (std::int64_t size : traced.shape)
+        info.shape.push_back(size < 0 ? onnx::Dimension{-1, "batch"} : onnx::Dimension{size, ""});
+    return info;
+}
+
+bool isScalarGlue(const ShapeTrace &trace, const Node &node)
+{
+    return std::ranges::all_of(node.outputs, [&](ValueId value) {
+        if (value == kNoValue)
+            return true;
+        const TracedValue &traced = trace.values[std::size_t(value)];
+        return !traced.tensor && traced.listShapes.empty();
+    });
+}
+
+bool isConstant(const ShapeTrace &trace, const Node &node)
+{
+    return std::ranges::all_of(node.outputs, [&](ValueId value) {
+        return value == kNoValue || (trace.values[std::size_t(value)].constant && trace.values[std::size_t(value)].value.isTensor());
+    });
+}
+
+Status writeOutputs(OnnxWriter &writer)
+{
+    const Graph &graph = writer.graph();
+    for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
+        const std::string wanted = i < graph.outputNames.size() && !graph.outputNames[i].empty() ? graph.outputNames[i]
+                                                                                                : "output_" + std::to_string(i);
+        if (graph.outputs[i].kind != Argument::Kind::Value)
+            return fail(ErrorKind::Unsupported, "output " + wanted + " is a constant");
+        BW_ASSIGN(const std::string name, writer.tensor(graph.outputs[i]));
+        if (name != wanted)
+            writer.out.nodes.push_back({"Identity", "", writer.uniqueName(wanted + "/Identity"), {name}, {wanted}, {}});
+        writer.out.outputs.push_back(valueInfo(wanted, writer.trace().values[std::size_t(graph.outputs[i].value)]));
+    }
+    return {};
+}
+
+/// All nodes; the error lists every operator that cannot be written, with the first reason of each.
+Status writeNodes(OnnxWriter &writer, const std::vector<LayerPlan> &plans, const JobContext &context)
+{
+    std::map<const Node *, std::pair<const LayerPlan *, int>> calls;
+    for (const LayerPlan &plan : plans) {
+        if (plan.weight)
+            writeWeight(writer, plan);
+        for (std::size_t i = 0; i < plan.binding->nodes.size(); ++i) {
+            const Node &node = writer.graph().nodes[plan.binding->nodes[i]];
+            calls[&node] = {&plan, int(i)};
+            if (plan.activation && plan.weight && !feedsOnlyBatchNorm(writer.graph(), node.outputs[0]))
+                writer.wantsZeroBias.insert(&node);
+        }
+    }
+    std::map<std::string, std::string> refused;
+    for (const Node &node : writer.graph().nodes) {
+        if (context.stopped())
+            return cancelled();
+        if (isScalarGlue(writer.trace(), node) || isConstant(writer.trace(), node))
+            continue;
+        writer.enter(node);
+        const Lowering lower = findLowering(node.op);
+        if (!lower) {
+            refused.try_emplace(node.op, "");
+            continue;
+        }
+        if (const auto call = calls.find(&node); call != calls.end() && call->second.first->activation) {
+            BW_ASSIGN(const std::string name, writeActivation(writer, *call->second.first, call->second.second));
+            writer.layerInputs[&node] = {call->second.first->binding->inputArgument, name};
+        }
+        if (auto status = lower(writer); !status) {
+            if (status.error().kind != ErrorKind::Unsupported)
+                return status;
+            // What reads a refused node fails too; only the first of a chain is worth naming.
+            if (refused.empty() || status.error().message.find("was not written") == std::string::npos)
+                refused.try_emplace(node.op, status.error().message);
+        }
+    }
+    if (refused.empty())
+        return {};
+    std::string list;
+    for (const auto &[op, reason] : refused)
+        list += (list.empty() ? "" : ", ") + op + (reason.empty() ? "" : " (" + reason + ")");
+    return fail(ErrorKind::Unsupported, "network, these operators cannot be written as ONNX: " + list +
+                                            "; keep the network in its own format or replace them");
+}
+
+Result<onnx::Graph> buildGraph(const ExportInput &input, const ShapeTrace &trace, const std::vector<LayerPlan> &plans, int &opset,
+                               const JobContext &context)
+{
+    for (int attempt = 0; attempt < 3; ++attempt) {
+        OnnxWriter writer(*input.graph, trace, opset);
+        writer.out.name = "bitwright";
+        for (const GraphInput &given : input.graph->inputs) {
+            const TracedValue &traced = trace.values[std::size_t(given.value)];
+            writer.out.inputs.push_back(valueInfo(writer.find(given.value)->name, traced));
+        }
+        BW_CHECK(writeNodes(writer, plans, context));
+        BW_CHECK(writeOutputs(writer));
+        if (writer.neededOpset() <= opset)
+            return std::move(writer.out);
+        opset = writer.neededOpset();
+    }
+    return fail(ErrorKind::Internal, "no operator set suits the network");
+}
+
+std::string encodingText(const LayerPlan &plan)
+{
+    std::string text = plan.weight ? plan.weight->describe() : "float32";
+    text += ", input ";
+    text += plan.activation ? onnx::dataTypeName(plan.activation->type) : "float32";
+    if (plan.activation && plan.activation->clips)
+        text += " with a clip";
+    return text;
+}
+
+int baseOpset(const std::vector<LayerPlan> &plans, std::vector<std::string> &notes)
+{
+    int opset = 13;
+    std::set<std::string> types;
+    std::map<std::string, int> widened;
+    for (const LayerPlan &plan : plans) {
+        const auto count = [&](const std::optional<OnnxEncoding> &encoding, int bits) {
+            if (!encoding)
+                return;
+            opset = std::max(opset, encoding->opset);
+            if (encoding->opset > 13)
+                types.insert(onnx::dataTypeName(encoding->type));
+            if (onnx::storageBits(encoding->type) != bits)
+                ++widened[std::to_string(bits) + " bits in " + onnx::dataTypeName(encoding->type)];
+        };
+        count(plan.weight, plan.weightBits);
+        count(plan.activation, plan.activationBits);
+    }
+    if (!types.empty()) {
+        std::string list;
+        for (const std::string &type : types)
+            list += (list.empty() ? "" : ", ") + type;
+        notes.push_back("operator set " + std::to_string(opset) + ", the first with " + list);
+    }
+    for (const auto &[what, times] : widened)
+        notes.push_back(what + ", the next wider type (" + std::to_string(times) + (times == 1 ? " tensor)" : " tensors)"));
+    return opset;
+}
+
+Status readBack(const std::string &path, const onnx::Model &written)
+{
+    BW_ASSIGN(const onnx::Model model, onnx::readModel(path));
+    bool same = model.graph.nodes.size() == written.graph.nodes.size() &&
+                model.graph.initializers.size() == written.graph.initializers.size() && model.opsets == written.opsets;
+    for (std::size_t i = 0; same && i < model.graph.initializers.size(); ++i) {
+        const onnx::Tensor &a = model.graph.initializers[i], &b = written.graph.initializers[i];
+        same = a.name == b.name && a.type == b.type && a.dims == b.dims && a.bytes() == b.bytes();
+    }
+    if (!same)
+        return fail(ErrorKind::Io, path + ", what was written reads back differently; check the disk");
+    return {};
+}
+
+Result<ExportReport> write(const ExportInput &input, const std::string &path, const JobContext &context)
+{
+    return guarded(path + " cannot be written", ErrorKind::Internal, [&]() -> Result<ExportReport> {
+        c10::NoGradGuard noGrad;
+        if (!input.graph)
+            return fail(ErrorKind::Internal, "nothing to export");
+        ExportReport report;
+        BW_ASSIGN(const auto plans, planLayers(input));
+        context.progress("exporting", 0, 3);
+        BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, input.parameters, input.example));
+        if (context.stopped())
+            return cancelled();
+        std::set<ValueId> quantized;
+        for (const LayerPlan &plan : plans) {
+            if (plan.weight)
+                quantized.insert(plan.binding->weight);
+            report.layers.push_back({plan.binding->info.name, plan.weightBits, encodingText(plan)});
+        }
+        dropConstantsBehind(trace, *input.graph, quantized);
+        report.notes = trace.notes;
+        const int typesOpset = baseOpset(plans, report.notes);
+        int opset = typesOpset;
+        onnx::Model model;
+        BW_ASSIGN(model.graph, buildGraph(input, trace, plans, opset, context));
+        if (opset != typesOpset)
+            report.notes.push_back("operator set " + std::to_string(opset) + ", which an operator of the network needs");
+        model.hasGraph = true;
+        model.irVersion = irVersionFor(opset);
+        model.opsets[""] = opset;
+        model.producerName = "Bitwright";
+        model.producerVersion = input.producerVersion;
+        model.metadata["bitwright.assignment"] = configToJson(input.assignment).dump();
+        context.progress("exporting", 1, 3);
+        const std::string bytes = onnx::serialize(model);
+        if (bytes.size() >= std::size_t(1) << 31)
+            return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; export fewer float weights");
+        if (context.stopped())
+            return cancelled();
+        BW_CHECK(writeChecked(path, bytes, [&](const std::string &temporary) { return readBack(temporary, model); }));
+        context.progress("exporting", 3, 3);
+        report.bytes = std::int64_t(bytes.size());
+        return report;
+    });
+}
+
+} // namespace
+
+Exporter onnxQdqExporter()
+{
+    return {"onnx", "ONNX", ".onnx", {true, false, false, true, 1, 16, true}, write};
+}
+
+} // namespace bitwright

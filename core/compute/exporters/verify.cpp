@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "exporters/verify.h"
+
+#include "exporters/runtimes.h"
+#include "frontends/frontend.h"
+#include "frontends/torchscript_reference.h"
+#include "graph/executor.h"
+#include "tensor/guarded.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace bitwright {
+
+namespace {
+
+constexpr const char *kSiteSuffix = "/input/QuantizeLinear";
+
+/// Runs the graph that our reader makes of the file.
+class ReaderRuntime final : public Runtime {
+public:
+    static Result<std::unique_ptr<Runtime>> make(const std::string &path, const std::vector<QuantizedSite> &sites, const JobContext &context)
+    {
+        BW_ASSIGN(Graph graph, loadGraph(path, context));
+        for (const QuantizedSite &site : sites) {
+            const auto node = std::ranges::find_if(graph.nodes, [&](const Node &candidate) {
+                return candidate.op == "onnx::QuantizeLinear" && candidate.name == siteName(site);
+            });
+            if (node == graph.nodes.end())
+                return fail(ErrorKind::Internal, "layer " + site.layer + ", our reader does not find its quantizer");
+            graph.outputs.push_back(Argument::of(node->outputs[0]));
+            graph.outputNames.push_back(site.codes);
+        }
+        std::unique_ptr<ReaderRuntime> made(new ReaderRuntime);
+        made->m_sites = sites;
+        made->m_executor = std::make_unique<Executor>(std::make_shared<const Graph>(std::move(graph)));
+        made->m_parameters = made->m_executor->bind();
+        return std::unique_ptr<Runtime>(std::move(made));
+    }
+
+    std::string name() const override { return "Bitwright reader"; }
+
+    Result<RuntimeOutput> run(const at::Tensor &input, const JobContext &context) override
+    {
+        RunOptions options;
+        options.stop = context.stop;
+        const c10::IValue argument(input);
+        BW_ASSIGN(const auto results, m_executor->run(std::span(&argument, 1), m_parameters, options));
+        if (results.empty() || !results[0].isTensor())
+            return fail(ErrorKind::Unsupported, "network, its first output is not a tensor");
+        RuntimeOutput made;
+        made.output = results[0].toTensor();
+        const std::size_t first = results.size() - m_sites.size();
+        for (std::size_t i = 0; i < m_sites.size(); ++i)
+            made.steps.push_back(results[first + i].toTensor() - m_sites[i].zeroPoint);
+        return made;
+    }
+
+    static std::string siteName(const QuantizedSite &site)
+    {
+        return site.layer + (site.call > 0 ? "@" + std::to_string(site.call) : "") + kSiteSuffix;
+    }
+
+private:
+    ReaderRuntime() = default;
+    std::vector<QuantizedSite> m_sites;
+    std::unique_ptr<Executor> m_executor;
+    std::vector<at::Tensor> m_parameters;
+};
+
+/// LibTorch's own interpreter of TorchScript files.
+class TorchScriptRuntime final : public Runtime {
+public:
+    explicit TorchScriptRuntime(TorchScriptReference reference) : m_reference(std::move(reference)) {}
+    std::string name() const override { return "LibTorch"; }
+    Result<RuntimeOutput> run(const at::Tensor &input, const JobContext &) override
+    {
+        BW_ASSIGN(const auto outputs, m_reference.run({input}));
+        if (outputs.empty())
+            return fail(ErrorKind::Unsupported, "network, it gives no output");
+        return RuntimeOutput{outputs[0], {}};
+    }
+
+private:
+    TorchScriptReference m_reference;
+};
+
+/// Counts, over all batches, where file and simulation differ.
+class Comparison {
+public:
+    explicit Comparison(const std::vector<QuantizedSite> &sites) : m_sites(sites), m_layers(sites.size())
+    {
+        for (std::size_t i = 0; i < sites.size(); ++i)
+            m_layers[i].layer = sites[i].layer;
+    }
+
+    Status add(const SimulationTrace &simulated, const RuntimeOutput &ran, std::int64_t count)
+    {
+        const at::Tensor ours = simulated.output.narrow(0, 0, count).to(at::kFloat);
+        const at::Tensor theirs = ran.output.narrow(0, 0, count).to(at::kFloat);
+        if (ours.sizes() != theirs.sizes())
+            return fail(ErrorKind::Invalid, "output, the file gives another shape than the simulation; export it again");
+        const at::Tensor difference = (ours - theirs).abs();
+        // Infinity against the same infinity is agreement.
+        const at::Tensor real = at::where(ours == theirs, at::zeros({}), difference);
+        const double largest = real.numel() > 0 ? real.max().item().toDouble() : 0;
+        m_report.maxAbsDifference = std::isnan(largest) ? largest : std::max(m_report.maxAbsDifference, largest);
+        const std::int64_t axis = ours.dim() > 1 ? 1 : 0;
+        const at::Tensor agree = ours.dim() > 1 ? (ours.argmax(axis) == theirs.argmax(axis)).reshape({count, -1}).all(1)
+                                                : (ours == theirs);
+        m_agreeing += agree.sum().item().toLong();
+        m_report.samples += count;
+        for (std::size_t i = 0; i < m_sites.size() && i < ran.steps.size(); ++i)
+            BW_CHECK(addSite(i, simulated, ran.steps[i], count));
+        return {};
+    }
+
+    VerifyReport finish()
+    {
+        m_report.top1Agreement = m_report.samples > 0 ? double(m_agreeing) / double(m_report.samples) : 0;
+        for (const LayerAgreement &site : m_layers) {
+            m_report.differingLevels += site.differingLevels;
+            if (site.differingLevels > 0 && m_report.firstDifferingLayer.empty())
+                m_report.firstDifferingLayer = site.layer;
+            // Calls of one layer are one entry.
+            const auto known = std::ranges::find(m_report.layers, site.layer, &LayerAgreement::layer);
+            if (known == m_report.layers.end()) {
+                m_report.layers.push_back(site);
+            } else {
+                known->differingLevels += site.differingLevels;
+                known->maxAbsDifference = std::max(known->maxAbsDifference, site.maxAbsDifference);
+            }
+        }
+        return std::move(m_report);
+    }
+
+private:
+    Status addSite(std::size_t index, const SimulationTrace &simulated, const at::Tensor &steps, std::int64_t count)
+    {
+        const QuantizedSite &site = m_sites[index];
+        const auto found = simulated.quantizedInputs.find(site.layer);
+        if (found == simulated.quantizedInputs.end() || std::size_t(site.call) >= found->second.size())
+            return fail(ErrorKind::Invalid, "layer " + site.layer + ", the file quantizes its input but the assignment does not; "
+                                                                    "give the assignment that it was exported with");
+        const at::Tensor values = found->second[std::size_t(site.call)];
+        if (values.sizes() != steps.sizes())
+            return fail(ErrorKind::Invalid, "layer " + site.layer + ", its input has another shape in the file");
+        const at::Tensor ours = (values.to(at::kFloat) / site.scale).round().to(at::kInt);
+        const bool batched = ours.dim() > 0 && ours.size(0) >= count;
+        const at::Tensor apart = ((batched ? ours.narrow(0, 0, count) : ours) - (batched ? steps.narrow(0, 0, count) : steps)).abs();
+        m_layers[index].differingLevels += apart.count_nonzero().item().toLong();
+        if (apart.numel() > 0)
+            m_layers[index].maxAbsDifference =
+                std::max(m_layers[index].maxAbsDifference, apart.max().item().toDouble() * double(site.scale));
+        return {};
+    }
+
+    const std::vector<QuantizedSite> &m_sites;
+    std::vector<LayerAgreement> m_layers;
+    VerifyReport m_report;
+    std::int64_t m_agreeing = 0;
+};
+
+struct Opened {
+    std::unique_ptr<Runtime> runtime;
+    std::vector<QuantizedSite> sites;
+    std::int64_t fixedBatch = 0;
+    std::vector<std::string> notes;
+};
+
+Result<Opened> openOnnx(const VerifyInput &input, const JobContext &context)
+{
+    Opened made;
+    BW_ASSIGN(const onnx::Model model, onnx::readModel(input.path));
+    BW_ASSIGN(made.sites, quantizedSites(model));
+    if (!model.graph.inputs.empty() && !model.graph.inputs[0].shape.empty() && model.graph.inputs[0].shape[0].name.empty())
+        made.fixedBatch = std::max<std::int64_t>(0, model.graph.inputs[0].shape[0].value);
+    if (!input.ownReaderOnly) {
+        auto runtime = onnxRuntime(input.path, model, made.sites, input.threads, context);
+        if (runtime) {
+            made.runtime = std::move(*runtime);
+            return made;
+        }
+        if (runtime.error().kind != ErrorKind::Unsupported)
+            return std::unexpected(runtime.error());
+        made.notes.push_back(runtime.error().message + "; checked with Bitwright's own reader instead");
+    }
+    BW_ASSIGN(made.runtime, readerRuntime(input.path, made.sites, context));
+    return made;
+}
+
+Result<Opened> openRuntime(const VerifyInput &input, const JobContext &context)
+{
+    if (input.format == "onnx")
+        return openOnnx(input, context);
+    Opened made;
+    if (input.format == "torchscript" && !input.ownReaderOnly) {
+        BW_ASSIGN(made.runtime, torchscriptRuntime(input.path));
+    } else {
+        BW_ASSIGN(made.runtime, readerRuntime(input.path, {}, context));
+    }
+    return made;
+}
+
+at::Tensor paddedTo(const at::Tensor &rows, std::int64_t batch)
+{
+    if (batch <= 0 || rows.size(0) >= batch)
+        return rows;
+    auto shape = rows.sizes().vec();
+    shape[0] = batch - rows.size(0);
+    return at::cat({rows, rows.narrow(0, rows.size(0) - 1, 1).expand(shape)});
+}
+
+} // namespace
+
+Result<std::unique_ptr<Runtime>> readerRuntime(const std::string &path, const std::vector<QuantizedSite> &sites, const JobContext &context)
+{
+    return ReaderRuntime::make(path, sites, context);
+}
+
+Result<std::unique_ptr<Runtime>> torchscriptRuntime(const std::string &path)
+{
+    BW_ASSIGN(auto reference, TorchScriptReference::load(path));
+    return std::unique_ptr<Runtime>(std::make_unique<TorchScriptRuntime>(std::move(reference)));
+}
+
+Result<std::vector<QuantizedSite>> quantizedSites(const onnx::Model &model)
+{
+    const auto initializer = [&](const std::string &name) -> const onnx::Tensor * {
+        const auto found = std::ranges::find(model.graph.initializers, name, &onnx::Tensor::name);
+        return found == model.graph.initializers.end() ? nullptr : &*found;
+    };
+    std::vector<QuantizedSite> sites;
+    for (const onnx::Node &node : model.graph.nodes) {
+        if (node.op != "QuantizeLinear" || !node.name.ends_with(kSiteSuffix) || node.inputs.size() < 3 || node.outputs.empty())
+            continue;
+        QuantizedSite site;
+        site.layer = node.name.substr(0, node.name.size() - std::string_view(kSiteSuffix).size());
+        if (const std::size_t at = site.layer.rfind('@'); at != std::string::npos) {
+            site.call = std::atoi(site.layer.c_str() + at + 1);
+            site.layer.resize(at);
+        }
+        site.codes = node.outputs[0];
+        const onnx::Tensor *scale = initializer(node.inputs[1]), *zero = initializer(node.inputs[2]);
+        const auto reader = std::ranges::find_if(model.graph.nodes, [&](const onnx::Node &candidate) {
+            return candidate.op == "DequantizeLinear" && !candidate.inputs.empty() && candidate.inputs[0] == site.codes;
+        });
+        if (!scale || !zero || scale->bytes().size() != sizeof(float) || reader == model.graph.nodes.end() || reader->outputs.empty())
+            continue;
+        std::memcpy(&site.scale, scale->bytes().data(), sizeof(float));
+        BW_ASSIGN(const auto zeros, onnx::unpackIntegers(*zero));
+        site.zeroPoint = zeros.empty() ? 0 : zeros[0];
+        site.values = reader->outputs[0];
+        sites.push_back(std::move(site));
+    }
+    return sites;
+}
+
+Result<VerifyReport> verifyFile(const VerifyInput &input, const JobContext &context)
+{
+    return guarded(input.path + " cannot be checked", ErrorKind::Internal, [&]() -> Result<VerifyReport> {
+        c10::NoGradGuard noGrad;
+        if (!input.inputs.defined() || input.inputs.dim() == 0 || input.inputs.size(0) == 0)
+            return fail(ErrorKind::Invalid, input.path + ", there are no samples to check it with; give data");
+        BW_ASSIGN(Opened opened, openRuntime(input, context));
+        Comparison comparison(opened.sites);
+        const std::int64_t total = input.inputs.size(0);
+        const std::int64_t batch = opened.fixedBatch > 0 ? opened.fixedBatch : std::max<std::int64_t>(1, input.batch);
+        for (std::int64_t first = 0; first < total; first += batch) {
+            if (context.stopped())
+                return cancelled();
+            context.breathe();
+            const std::int64_t count = std::min(batch, total - first);
+            const at::Tensor rows = paddedTo(input.inputs.narrow(0, first, count), opened.fixedBatch);
+            BW_ASSIGN(const RuntimeOutput ran, opened.runtime->run(rows, context));
+            BW_ASSIGN(const SimulationTrace simulated, input.simulate(rows));
+            BW_CHECK(comparison.add(simulated, ran, count));
+            context.progress("checking", std::min(first + batch, total), total);
+        }
+        VerifyReport report = comparison.finish();
+        report.runtime = opened.runtime->name();
+        report.notes = std::move(opened.notes);
+        return report;
+    });
+}
+
+} // namespace bitwright
