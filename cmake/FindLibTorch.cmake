@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Finds LibTorch without its own package file, which asks for the CUDA toolkit when the wheel was built with CUDA.
-# Looks at Torch_DIR (<prefix>/share/cmake/Torch), CMAKE_PREFIX_PATH, then at the wheel in <build>/venv.
+# Looks at Torch_DIR (<prefix>/share/cmake/Torch), CMAKE_PREFIX_PATH, then at the wheel in BITWRIGHT_VENV.
 # Gives the target LibTorch::LibTorch and LibTorch_VERSION.
-file(GLOB _wheel ${CMAKE_BINARY_DIR}/venv/lib/python3*/site-packages/torch)
+file(GLOB _wheel ${BITWRIGHT_VENV}/lib/python3*/site-packages/torch)
 set(_hints ${_wheel})
 if(Torch_DIR)
     list(PREPEND _hints ${Torch_DIR}/../../..)

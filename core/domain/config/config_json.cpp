@@ -188,6 +188,17 @@ Status readNetwork(const json &object, ModelConfig &config)
     return {};
 }
 
+Status readLayers(const json &object, const Catalog &catalog, ModelConfig &config)
+{
+    BW_CHECK(checkObject(object, "layers"));
+    for (const auto &item : object.items()) {
+        if (item.key().empty())
+            return wrong("layers", "a layer has an empty name", "name the layer");
+        BW_ASSIGN(config.layers[item.key()], layerFromJson(item.value(), &config.defaults, item.key(), catalog));
+    }
+    return {};
+}
+
 Status checkSchema(const json &document)
 {
     const auto found = document.find("schema");
@@ -244,12 +255,7 @@ Result<ModelConfig> configFromJson(const json &document, const Catalog &catalog)
         BW_ASSIGN(config.defaults, layerFromJson(*found, nullptr, {}, catalog));
     }
     if (const auto found = document.find("layers"); found != document.end()) {
-        BW_CHECK(checkObject(*found, "layers"));
-        for (const auto &item : found->items()) {
-            if (item.key().empty())
-                return wrong("layers", "a layer has an empty name", "name the layer");
-            BW_ASSIGN(config.layers[item.key()], layerFromJson(item.value(), &config.defaults, item.key(), catalog));
-        }
+        BW_CHECK(readLayers(*found, catalog, config));
     }
     return config;
 }

@@ -72,7 +72,7 @@ using ResolvedConfig = std::map<std::string, LayerConfig>;
 /// Fails on a layer that the model lacks, on an unknown method or key, on bits or a role that the method cannot do.
 Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &model, const Catalog &catalog);
 
-Result<ModelConfig> configFromJson(const nlohmann::json &json, const Catalog &catalog);
+Result<ModelConfig> configFromJson(const nlohmann::json &document, const Catalog &catalog);
 nlohmann::json configToJson(const ModelConfig &config);
 /// Reads and writes an assignment file; the error names the file.
 Result<ModelConfig> readConfig(const std::string &path, const Catalog &catalog);

@@ -72,7 +72,7 @@ std::unique_ptr<SQLite::Database> openWritable(const std::string &path, bool cre
 
 /// Runs `body` and turns SQLite's exceptions into one sentence about the file.
 template <typename Body>
-auto guardedStore(const std::string &path, Body &&body) -> decltype(body())
+auto guardedStore(const std::string &path, const Body &body) -> decltype(body())
 {
     try {
         return body();
