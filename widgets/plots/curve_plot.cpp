@@ -52,7 +52,7 @@ void CurvePlot::setAxisFormat(Axis which, std::function<QString(double)> format)
 {
     axis(which).format = format;
     QCPAxis *axes[] = {plot()->xAxis, plot()->yAxis, plot()->yAxis2};
-    setLinearTicks(axes[std::size_t(which)], std::move(format), which == Axis::X ? 70 : 42);
+    setLinearTicks(axes[std::size_t(which)], std::move(format), which == Axis::X ? 58 : 42);
     requestReplot();
 }
 
@@ -61,7 +61,7 @@ void CurvePlot::setIntegerX(bool integer)
     setLinearTicks(plot()->xAxis,
                    integer ? [](double x) { return std::abs(x - std::round(x)) < 1e-6 ? QString::number(std::lround(x)) : QString(); }
                            : std::function<QString(double)>(),
-                   integer ? 26 : 70);
+                   integer ? 26 : 58);
 }
 
 void CurvePlot::setLegendShown(bool shown)
@@ -157,7 +157,7 @@ void CurvePlot::fit()
         }
     QCPAxis *axes[] = {plot()->xAxis, plot()->yAxis, plot()->yAxis2};
     for (std::size_t i = 0; i < 3; ++i) {
-        PlotRange range = ranges[i].lower <= ranges[i].upper ? paddedRange(ranges[i].lower, ranges[i].upper, i ? 0.07 : 0.02)
+        PlotRange range = ranges[i].lower <= ranges[i].upper ? paddedRange(ranges[i].lower, ranges[i].upper, i ? 0.07 : 0.03)
                                                              : PlotRange{0, 1};
         if (std::isfinite(m_axes[i].lower))
             range.lower = m_axes[i].lower;

@@ -295,27 +295,48 @@ std::size_t typicalGroup(const QuantGrid &grid)
     return *middle;
 }
 
+double niceStep(PlotRange range, int most)
+{
+    if (most < 1 || !(range.size() > 0) || !std::isfinite(range.size()))
+        return 0;
+    const double rough = range.size() / most;
+    const double power = std::pow(10.0, std::floor(std::log10(rough)));
+    for (const double factor : {1.0, 2.0, 2.5, 5.0})
+        if (factor * power >= rough * (1 - 1e-9))
+            return factor * power;
+    return 10 * power;
+}
+
 std::vector<double> niceTicks(PlotRange range, int most)
 {
     std::vector<double> ticks;
-    if (most < 1 || !(range.size() > 0) || !std::isfinite(range.size()))
+    const double step = niceStep(range, most);
+    if (step <= 0)
         return ticks;
-    const double rough = range.size() / most;
-    const double power = std::pow(10.0, std::floor(std::log10(rough)));
-    double step = 10 * power;
-    for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
-        if (factor * power >= rough * (1 - 1e-9)) {
-            step = factor * power;
-            break;
-        }
-    }
     const double first = std::ceil(range.lower / step - 1e-9);
     const double last = std::floor(range.upper / step + 1e-9);
     for (double i = first; i <= last; ++i)
         ticks.push_back(i == 0 ? 0.0 : i * step);
-    // A range that starts just after a tick can hold one more than asked for.
-    while (int(ticks.size()) > most + 1)
-        ticks.pop_back();
+    return ticks;
+}
+
+std::vector<double> logTicks(PlotRange range, double pixels)
+{
+    std::vector<double> ticks;
+    if (!(range.lower > 0) || !(range.upper > range.lower))
+        return ticks;
+    const double from = std::log10(range.lower), to = std::log10(range.upper);
+    const double decade = pixels / (to - from);
+    // 2 to 5 is the widest of the three gaps and 5 to 10 the narrowest (0.30 of a decade).
+    const bool fine = decade * 0.30 > 46;
+    const int stride = fine ? 1 : std::max(1, int(std::ceil(46 / decade)));
+    for (int power = int(std::floor(from)); power <= int(std::ceil(to)); ++power)
+        for (const double factor : {1.0, 2.0, 5.0}) {
+            const double tick = factor * std::pow(10.0, power);
+            const bool wanted = fine || (factor == 1.0 && power % stride == 0);
+            if (wanted && tick >= range.lower * (1 - 1e-9) && tick <= range.upper * (1 + 1e-9))
+                ticks.push_back(tick);
+        }
     return ticks;
 }
 

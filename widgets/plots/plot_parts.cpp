@@ -9,6 +9,7 @@ namespace bitwright {
 
 namespace {
 
+/// A function as a layerable.
 class Painting : public QCPLayerable {
 public:
     Painting(QCustomPlot *plot, const QString &layer, std::function<void(QPainter &, const PlotArea &)> paint)
@@ -42,8 +43,9 @@ protected:
     {
         const QRect rect = m_axis->axisRect()->rect();
         const double length = m_axis->orientation() == Qt::Horizontal ? rect.width() : rect.height();
-        const auto ticks = niceTicks({range.lower, range.upper}, std::max(2, int(length / m_pixelsPerTick)));
-        m_step = ticks.size() > 1 ? ticks[1] - ticks[0] : range.size();
+        const int most = std::max(3, int(length / m_pixelsPerTick));
+        const auto ticks = niceTicks({range.lower, range.upper}, most);
+        m_step = niceStep({range.lower, range.upper}, most);
         return {ticks.begin(), ticks.end()};
     }
     int getSubTickCount(double) override { return 0; }
@@ -64,18 +66,100 @@ private:
     double m_step = 1;
 };
 
-class LogTicker : public QCPAxisTickerLog {
+class LogTicker : public QCPAxisTicker {
 public:
-    explicit LogTicker(std::function<QString(double)> label) : m_label(std::move(label)) {}
+    LogTicker(QCPAxis *axis, std::function<QString(double)> label) : m_axis(axis), m_label(std::move(label)) {}
 
 protected:
+    QVector<double> createTickVector(double, const QCPRange &range) override
+    {
+        const QRect rect = m_axis->axisRect()->rect();
+        const bool flat = m_axis->orientation() == Qt::Horizontal;
+        // Labels lie side by side on a horizontal axis and need twice the room.
+        const auto ticks = logTicks({range.lower, range.upper}, flat ? rect.width() * 0.75 : rect.height() * 1.4);
+        return {ticks.begin(), ticks.end()};
+    }
+    int getSubTickCount(double) override { return 0; }
     QString getTickLabel(double tick, const QLocale &, QChar, int) override
     {
         return m_label ? m_label(tick) : bitwright::tickCount(tick);
     }
 
 private:
+    QCPAxis *m_axis;
     std::function<QString(double)> m_label;
+};
+
+/// Names of the series that the plot's (hidden) legend holds, in rows above the axes as wide as the texts are.
+class LegendRow : public QCPLayoutElement {
+public:
+    explicit LegendRow(QCustomPlot *plot) : QCPLayoutElement(plot) { setMinimumMargins(QMargins(0, 0, 0, 0)); }
+    void setShown(bool shown) { m_shown = shown; }
+    void update(UpdatePhase phase) override
+    {
+        if (phase == upPreparation) {
+            const int height = m_shown ? arrange().second : 0;
+            setMinimumSize(10, height);
+            setMaximumSize(QWIDGETSIZE_MAX, height);
+        }
+        QCPLayoutElement::update(phase);
+    }
+
+protected:
+    void applyDefaultAntialiasingHint(QCPPainter *painter) const override { painter->setAntialiasing(true); }
+    QRect clipRect() const override { return outerRect(); }
+    void draw(QCPPainter *painter) override
+    {
+        if (!m_shown)
+            return;
+        painter->setFont(mParentPlot->legend->font());
+        for (const auto &[graph, at] : arrange().first) {
+            const QPointF origin = outerRect().topLeft() + at;
+            drawIcon(*painter, *graph, origin);
+            painter->setPen(mParentPlot->legend->textColor());
+            painter->drawText(origin + QPointF(kIcon + kGap, baseline()), graph->name());
+        }
+    }
+
+private:
+    static constexpr double kIcon = 20, kGap = 5, kColumn = 14;
+    QFontMetricsF metrics() const { return QFontMetricsF(mParentPlot->legend->font()); }
+    double rowHeight() const { return metrics().height() + 2; }
+    double baseline() const { return metrics().ascent() + 3; }
+    /// Where each entry begins, and the height of all rows.
+    std::pair<std::vector<std::pair<QCPGraph *, QPointF>>, int> arrange() const
+    {
+        std::vector<std::pair<QCPGraph *, QPointF>> places;
+        const double width = mParentPlot->viewport().width() - 6;
+        QPointF at(6, 2);
+        for (int i = 0; i < mParentPlot->graphCount(); ++i) {
+            QCPGraph *graph = mParentPlot->graph(i);
+            if (!mParentPlot->legend->hasItemWithPlottable(graph))
+                continue;
+            const double entry = kIcon + kGap + metrics().horizontalAdvance(graph->name());
+            if (at.x() > 6 && at.x() + entry > width)
+                at = QPointF(6, at.y() + rowHeight());
+            places.emplace_back(graph, at);
+            at.rx() += entry + kColumn;
+        }
+        return {places, int(std::ceil(at.y() + rowHeight()))};
+    }
+    void drawIcon(QCPPainter &painter, const QCPGraph &graph, QPointF origin) const
+    {
+        const double middle = origin.y() + rowHeight() / 2 + 1;
+        if (graph.brush().style() != Qt::NoBrush)
+            painter.fillRect(QRectF(origin.x(), middle, kIcon, 5), graph.brush());
+        if (graph.lineStyle() != QCPGraph::lsNone) {
+            painter.setPen(graph.pen());
+            painter.drawLine(QPointF(origin.x(), middle), QPointF(origin.x() + kIcon, middle));
+        }
+        const QCPScatterStyle style = graph.scatterStyle();
+        if (!style.isNone()) {
+            style.applyTo(&painter, graph.pen());
+            style.drawShape(&painter, QPointF(origin.x() + kIcon / 2, middle));
+        }
+    }
+    bool m_shown = true;
 };
 
 } // namespace
@@ -123,9 +207,8 @@ void setLinearTicks(QCPAxis *axis, std::function<QString(double)> label, double 
 void setLogTicks(QCPAxis *axis, std::function<QString(double)> label)
 {
     axis->setScaleType(QCPAxis::stLogarithmic);
-    auto ticker = QSharedPointer<LogTicker>::create(std::move(label));
-    ticker->setLogBase(10);
-    axis->setTicker(ticker);
+    axis->setTicker(QSharedPointer<QCPAxisTicker>(new LogTicker(axis, std::move(label))));
+    axis->grid()->setSubGridVisible(false);
 }
 
 void applyColors(QCustomPlot *plot, const PlotColors &colors, const QFont &font)
@@ -152,29 +235,17 @@ void applyColors(QCustomPlot *plot, const PlotColors &colors, const QFont &font)
     }
     plot->legend->setFont(small);
     plot->legend->setTextColor(colors.text);
-    plot->legend->setBrush(Qt::NoBrush);
-    plot->legend->setBorderPen(Qt::NoPen);
-    plot->legend->setIconSize(22, 12);
 }
 
 void setLegendAbove(QCustomPlot *plot, bool shown)
 {
     if (plot->plotLayout()->rowCount() < 2) {
         plot->plotLayout()->insertRow(0);
-        // A free cell on the right keeps the entries together on the left.
-        auto *row = new QCPLayoutGrid;
-        plot->plotLayout()->addElement(0, 0, row);
-        row->addElement(0, 0, plot->legend);
-        row->addElement(0, 1, new QCPLayoutElement(plot));
-        row->setColumnStretchFactor(0, 0.001);
+        plot->plotLayout()->addElement(0, 0, new LegendRow(plot));
         plot->plotLayout()->setRowStretchFactor(0, 0.001);
         plot->plotLayout()->setRowSpacing(0);
-        plot->legend->setFillOrder(QCPLegend::foColumnsFirst);
-        plot->legend->setMargins(QMargins(4, 3, 4, 0));
-        plot->legend->setColumnSpacing(14);
     }
-    plot->legend->setVisible(shown);
-    plot->legend->setMaximumSize(QWIDGETSIZE_MAX, shown ? QWIDGETSIZE_MAX : 0);
+    static_cast<LegendRow *>(plot->plotLayout()->element(0, 0))->setShown(shown);
 }
 
 QString tickCount(double count)

@@ -39,11 +39,11 @@ void addPainting(QCustomPlot *plot, const QString &layer, std::function<void(QPa
 
 void setGraphPoints(QCPGraph *graph, const PlotPoints &points);
 /// Round ticks, labelled by `label`, about `pixelsPerTick` apart.
-void setLinearTicks(QCPAxis *axis, std::function<QString(double)> label = {}, double pixelsPerTick = 70);
+void setLinearTicks(QCPAxis *axis, std::function<QString(double)> label = {}, double pixelsPerTick = 58);
 void setLogTicks(QCPAxis *axis, std::function<QString(double)> label = {});
 /// Axes, grid, background and legend in these colours and this font.
 void applyColors(QCustomPlot *plot, const PlotColors &colors, const QFont &font);
-/// A legend in one row above the axes, where it covers no data.
+/// The legend above the axes, where it covers no data, in as many rows as it needs.
 void setLegendAbove(QCustomPlot *plot, bool shown);
 
 /// "12 000", "1.5 M": short enough for a tick.

@@ -91,10 +91,12 @@ void TradeoffPlot::setCostAxis(CostAxis axis)
     m_axis = axis;
     const QString titles[] = {tr("size"), tr("bit operations per sample"), tr("mean bits of a weight")};
     plot()->xAxis->setLabel(titles[std::size_t(axis)]);
-    if (axis == CostAxis::Bops)
-        setLogTicks(plot()->xAxis, tickCount);
+    // The float network is four to thirty times as big as what is looked at: equal ratios get equal room.
+    const auto label = [this](double cost) { return costText(cost); };
+    if (axis == CostAxis::MeanBits)
+        setLinearTicks(plot()->xAxis, label);
     else
-        setLinearTicks(plot()->xAxis, [this](double cost) { return costText(cost); }, 84);
+        setLogTicks(plot()->xAxis, label);
     m_following = true;
     refresh();
 }
@@ -186,9 +188,9 @@ void TradeoffPlot::resetView()
     for (const auto *mark : {&m_present, &m_reference})
         if (*mark)
             takePoint(**mark);
-    if (m_axis == CostAxis::Bops) {
-        const double low = x.lower > 0 && x.lower <= x.upper ? x.lower : 1, high = x.upper > 0 ? x.upper : 1e6;
-        plot()->xAxis->setRange(low / 1.4, high * 1.4);
+    if (m_axis != CostAxis::MeanBits) {
+        const bool known = x.lower > 0 && x.lower <= x.upper;
+        plot()->xAxis->setRange(known ? x.lower / 1.25 : 1e4, known ? x.upper * 1.25 : 1e6);
     } else {
         x = x.lower <= x.upper ? paddedRange(std::min(0.0, x.lower), x.upper, 0.0) : PlotRange{0, 1};
         plot()->xAxis->setRange(x.lower, x.lower + 1.08 * std::max(x.size(), 1e-9));

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "panels/distribution_panel.h"
+
+#include "panels/param_form.h"
+#include "panels/real_edit.h"
+#include "plots/channel_strip.h"
+#include "plots/curve_plot.h"
+#include "plots/histogram_plot.h"
+#include "util/format.h"
+
+#include <QButtonGroup>
+#include <QCheckBox>
+#include <QComboBox>
+#include <QEvent>
+#include <QFrame>
+#include <QHBoxLayout>
+#include <QLabel>
+#include <QPushButton>
+#include <QScrollArea>
+#include <QSignalBlocker>
+#include <QSpinBox>
+#include <QSplitter>
+#include <QToolButton>
+#include <QVBoxLayout>
+
+#include <cmath>
+#include <limits>
+
+namespace bitwright {
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+// Weights and activations keep their colour everywhere.
+int seriesOf(Role role)
+{
+    return role == Role::Weight ? 0 : 2;
+}
+
+QHBoxLayout *rowLayout(QWidget *row)
+{
+    auto *layout = new QHBoxLayout(row);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->setSpacing(6);
+    return layout;
+}
+
+} // namespace
+
+DistributionPanel::DistributionPanel(Document &document, EngineController &controller, QWidget *parent)
+    : QWidget(parent), m_document(document), m_controller(controller)
+{
+    setAccessibleName(tr("Distributions"));
+    m_histogram = new HistogramPlot(tr("Distribution with quantization levels"));
+    m_histogram->setMinimumHeight(150);
+    m_statistics = new QLabel;
+    m_statistics->setWordWrap(true);
+    m_statistics->setTextFormat(Qt::RichText);
+    m_statistics->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_statistics->setAccessibleName(tr("Statistics"));
+    m_warning = new QLabel;
+    m_warning->setWordWrap(true);
+    m_warning->setAccessibleName(tr("Warning"));
+    m_warning->hide();
+
+    auto *upper = new QWidget;
+    auto *upperLayout = new QVBoxLayout(upper);
+    upperLayout->setContentsMargins(0, 0, 0, 0);
+    upperLayout->setSpacing(5);
+    upperLayout->addWidget(m_histogram, 1);
+    m_controls = new QWidget;
+    auto *controlsLayout = new QVBoxLayout(m_controls);
+    controlsLayout->setContentsMargins(0, 0, 0, 0);
+    controlsLayout->setSpacing(5);
+    controlsLayout->addWidget(makeRangeRow());
+    controlsLayout->addWidget(makeMethodRow());
+    upperLayout->addWidget(m_statistics);
+    upperLayout->addWidget(m_warning);
+    upperLayout->addWidget(m_controls);
+
+    auto *splitter = new QSplitter(Qt::Vertical);
+    splitter->addWidget(upper);
+    m_lower = makeLower();
+    splitter->addWidget(m_lower);
+    splitter->setStretchFactor(0, 3);
+    splitter->setStretchFactor(1, 1);
+    splitter->setChildrenCollapsible(false);
+    auto *layout = new QVBoxLayout(this);
+    layout->setContentsMargins(8, 6, 8, 6);
+    layout->setSpacing(5);
+    layout->addWidget(makeHeader());
+    layout->addWidget(splitter, 1);
+    connectAll();
+    showSite();
+}
+
+DistributionPanel::~DistributionPanel() = default;
+
+QWidget *DistributionPanel::makeHeader()
+{
+    auto *header = new QWidget;
+    auto *layout = rowLayout(header);
+    m_title = new QLabel;
+    QFont bold = m_title->font();
+    bold.setBold(true);
+    m_title->setFont(bold);
+    m_title->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
+    m_title->setTextInteractionFlags(Qt::TextSelectableByMouse);
+    m_title->setAccessibleName(tr("Layer"));
+    m_shape = new QLabel;
+    m_shape->setForegroundRole(QPalette::PlaceholderText);
+    m_shape->setAccessibleName(tr("Shape"));
+    layout->addWidget(m_title, 1);
+    layout->addWidget(m_shape);
+    layout->addSpacing(6);
+
+    m_channelBox = new QSpinBox;
+    m_channelBox->setSpecialValueText(tr("all channels"));
+    m_channelBox->setPrefix(tr("channel "));
+    m_channelBox->setRange(-1, -1);
+    m_channelBox->setAccessibleName(tr("Output channel"));
+    m_channelBox->setToolTip(tr("One output channel of the weights, or all of them together"));
+    layout->addWidget(m_channelBox);
+
+    m_roles = new QButtonGroup(this);
+    for (const auto &[role, text, tip] :
+         {std::tuple{Role::Weight, tr("Weights"), tr("The layer's weights")},
+          std::tuple{Role::Activation, tr("Activations"), tr("The layer's input, over the calibration data")}}) {
+        auto *button = new QToolButton;
+        button->setText(text);
+        button->setToolTip(tip);
+        button->setCheckable(true);
+        button->setChecked(role == m_role);
+        m_roles->addButton(button, int(role));
+        layout->addWidget(button);
+    }
+    return header;
+}
+
+QWidget *DistributionPanel::makeRangeRow()
+{
+    auto *row = new QWidget;
+    auto *layout = rowLayout(row);
+    m_low = new RealEdit(tr("Clip from"));
+    m_low->setToolTip(tr("Lowest level; smaller values are clipped to it"));
+    m_high = new RealEdit(tr("Clip to"));
+    m_high->setToolTip(tr("Highest level; larger values are clipped to it"));
+    m_fit = new QPushButton(tr("Fit"));
+    m_fit->setToolTip(tr("Clip at the smallest and the largest value"));
+    m_reset = new QPushButton(tr("Reset"));
+    m_reset->setToolTip(tr("Forget the clip that was set by hand; the method finds its own"));
+    m_zoom = new QPushButton(tr("Zoom"));
+    m_zoom->setToolTip(tr("Show the clip range; a double click in the plot shows everything"));
+    m_log = new QCheckBox(tr("Log"));
+    m_log->setToolTip(tr("Logarithmic counts: makes rare values visible"));
+    m_log->setAccessibleName(tr("Logarithmic counts"));
+    auto *clip = new QLabel(tr("Clip"));
+    clip->setBuddy(m_low);
+    layout->addWidget(clip);
+    layout->addWidget(m_low);
+    layout->addWidget(new QLabel(tr("to")));
+    layout->addWidget(m_high);
+    for (QPushButton *button : {m_fit, m_reset, m_zoom}) {
+        button->setMaximumWidth(button->fontMetrics().horizontalAdvance(button->text()) + 26);
+        layout->addWidget(button);
+    }
+    layout->addStretch(1);
+    layout->addWidget(m_log);
+    return row;
+}
+
+QWidget *DistributionPanel::makeMethodRow()
+{
+    auto *row = new QWidget;
+    auto *layout = rowLayout(row);
+    m_method = new QComboBox;
+    m_method->setAccessibleName(tr("Method"));
+    m_method->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+    m_bits = new QSpinBox;
+    m_bits->setAccessibleName(tr("Bits"));
+    m_bits->setToolTip(tr("Bits per value"));
+    m_bits->setRange(1, 16);
+    m_bits->setSuffix(tr(" bits"));
+    m_scale = new RealEdit(tr("Scale"));
+    m_scale->setToolTip(tr("Distance of two levels, in units of the tensor"));
+    m_zero = new RealEdit(tr("Zero point"));
+    m_zero->setToolTip(tr("The code that stands for zero"));
+    m_zero->setMinimumWidth(50);
+    m_zero->setMaximumWidth(70);
+    layout->addWidget(m_method);
+    layout->addWidget(m_bits);
+    layout->addStretch(1);
+    auto *scale = new QLabel(tr("Scale"));
+    scale->setBuddy(m_scale);
+    layout->addWidget(scale);
+    layout->addWidget(m_scale);
+    auto *zero = new QLabel(tr("Zero point"));
+    zero->setBuddy(m_zero);
+    layout->addWidget(zero);
+    layout->addWidget(m_zero);
+    return row;
+}
+
+QWidget *DistributionPanel::makeLower()
+{
+    auto *lower = new QSplitter(Qt::Horizontal);
+    lower->setChildrenCollapsible(false);
+    auto *scroll = new QScrollArea;
+    scroll->setAccessibleName(tr("Options of the method"));
+    scroll->setWidgetResizable(true);
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    scroll->setMinimumWidth(190);
+    m_form = new ParamForm;
+    scroll->setWidget(m_form);
+    lower->addWidget(scroll);
+
+    auto *plots = new QSplitter(Qt::Vertical);
+    plots->setChildrenCollapsible(false);
+    m_strip = new ChannelStrip(tr("Range of every output channel"));
+    m_strip->setMinimumHeight(84);
+    m_curve = new CurvePlot(tr("Error against bits"));
+    m_curve->setMinimumHeight(96);
+    m_curve->setAxisTitles(tr("bits"), tr("SQNR, dB"));
+    m_curve->setIntegerX(true);
+    m_curve->setEmptyMessage(tr("Error against bits"));
+    m_curve->setToolTip(tr("Signal to quantization noise of this tensor at each width; a click sets the bits"));
+    m_sqnrSeries = m_curve->addSeries(tr("SQNR"), {.markers = true});
+    plots->addWidget(m_strip);
+    plots->addWidget(m_curve);
+    lower->addWidget(plots);
+    lower->setStretchFactor(0, 2);
+    lower->setStretchFactor(1, 3);
+    return lower;
+}
+
+void DistributionPanel::connectAll()
+{
+    connect(&m_document, &Document::modelChanged, this, &DistributionPanel::showSite);
+    connect(&m_document, &Document::selectionChanged, this, &DistributionPanel::showSite);
+    connect(&m_document, &Document::changed, this, [this](const ChangeEvent &event) {
+        if (!event.touches(m_layer))
+            return;
+        showGrid();
+        showControls();
+    });
+    connect(&m_controller, &EngineController::statisticsReady, this, [this](const StatisticsReady &event) {
+        if (event.layer == m_layer && event.role == m_role)
+            showSite();
+    });
+    connect(&m_controller, &EngineController::previewReady, this, [this](const PreviewReady &event) {
+        if (event.request.layer != m_layer || event.request.role != m_role || !preview())
+            return;
+        showHistogram(true);
+        showGrid();
+        showCurve();
+    });
+    connect(m_roles, &QButtonGroup::idClicked, this, [this](int id) { setRole(Role(id)); });
+    connect(m_channelBox, &QSpinBox::valueChanged, this, [this](int channel) { setChannel(channel); });
+    connect(m_strip, &ChannelStrip::channelActivated, this, [this](qint64 channel) { setChannel(channel); });
+    connect(m_log, &QCheckBox::toggled, this, &DistributionPanel::setLogarithmic);
+    connect(m_histogram, &HistogramPlot::logarithmicToggled, this, &DistributionPanel::setLogarithmic);
+    connect(m_histogram, &HistogramPlot::clipDragged, this, &DistributionPanel::dragClip);
+    connect(m_low, &RealEdit::valueEdited, this, [this](double value) { setClip(ClipSide::Low, value); });
+    connect(m_high, &RealEdit::valueEdited, this, [this](double value) { setClip(ClipSide::High, value); });
+    connect(m_scale, &RealEdit::valueEdited, this, &DistributionPanel::setScale);
+    connect(m_zero, &RealEdit::valueEdited, this, &DistributionPanel::setZeroPoint);
+    connect(m_fit, &QPushButton::clicked, this, &DistributionPanel::fitRange);
+    connect(m_reset, &QPushButton::clicked, this, &DistributionPanel::resetRange);
+    connect(m_zoom, &QPushButton::clicked, m_histogram, &HistogramPlot::zoomToClip);
+    connect(m_method, &QComboBox::activated, this, [this](int index) {
+        m_document.setMethod(editedLayers(), m_role, m_method->itemData(index).toString().toStdString());
+    });
+    connect(m_bits, &QSpinBox::valueChanged, this,
+            [this](int bits) { m_document.setBits(editedLayers(), m_role, bits); });
+    connect(m_curve, &CurvePlot::xActivated, this, [this](double x) {
+        if (spec() && x > 0.5 && x < 16.5)
+            m_document.setBits(editedLayers(), m_role, int(std::lround(x)));
+    });
+    connect(m_form, &ParamForm::edited, this,
+            [this](const std::string &name, const std::optional<ParamValue> &value) {
+                m_document.setOption(editedLayers(), m_role, name, value);
+            });
+}
+
+void DistributionPanel::setRole(Role role)
+{
+    if (QAbstractButton *button = m_roles->button(int(role)))
+        button->setChecked(true);
+    if (role == m_role)
+        return;
+    m_role = role;
+    showSite();
+}
+
+bool DistributionPanel::isLogarithmic() const
+{
+    return m_histogram->isLogarithmic();
+}
+
+void DistributionPanel::setLogarithmic(bool logarithmic)
+{
+    const QSignalBlocker blocker(m_log);
+    m_log->setChecked(logarithmic);
+    m_histogram->setLogarithmic(logarithmic);
+}
+
+void DistributionPanel::setChannel(std::int64_t channel)
+{
+    const QSignalBlocker blocker(m_channelBox);
+    m_channelBox->setValue(int(channel));
+    channel = m_channelBox->value();
+    if (channel == m_channel)
+        return;
+    m_channel = channel;
+    m_strip->setSelected(channel);
+    m_controller.setPreviewChannel(channel);
+    showHistogram(true);
+    showGrid();
+}
+
+QString DistributionPanel::statisticsText() const
+{
+    return m_statistics->text();
+}
+
+QString DistributionPanel::warningText() const
+{
+    return m_warning->text();
+}
+
+const QuantSpec *DistributionPanel::spec() const
+{
+    return m_layer.empty() ? nullptr : m_document.spec(m_layer, m_role);
+}
+
+const StatisticsReady *DistributionPanel::statistics() const
+{
+    return m_controller.results().statisticsOf(m_layer, m_role);
+}
+
+const PreviewReady *DistributionPanel::preview() const
+{
+    const PreviewReady *found = m_controller.results().previewOf(m_layer, m_role);
+    const QuantSpec *present = spec();
+    if (!found || !present || found->request.foldBatchNorm != m_document.config().foldBatchNorm)
+        return nullptr;
+    const bool sameChannel = m_role == Role::Activation || found->request.channel == m_channel;
+    // Values that the engine filled in come back to the document by themselves: both spellings mean this preview.
+    return sameChannel && (found->request.spec == *present || found->spec == *present) ? found : nullptr;
+}
+
+SiteKnowledge DistributionPanel::knowledge() const
+{
+    SiteKnowledge site;
+    if (const StatisticsReady *known = statistics()) {
+        site.moments = known->moments;
+        site.channels = known->channels;
+        site.histogram = known->histogram;
+    }
+    return site;
+}
+
+std::size_t DistributionPanel::shownGroup() const
+{
+    if (m_channel >= 0 && std::size_t(m_channel) < m_grid.groups.size())
+        return std::size_t(m_channel);
+    return typicalGroup(m_grid);
+}
+
+std::optional<std::size_t> DistributionPanel::editedGroup() const
+{
+    if (m_grid.groups.size() > 1 && m_channel >= 0 && std::size_t(m_channel) < m_grid.groups.size())
+        return std::size_t(m_channel);
+    return std::nullopt;
+}
+
+LayerNames DistributionPanel::editedLayers() const
+{
+    return m_document.selection().empty() ? LayerNames{m_layer} : m_document.selection();
+}
+
+void DistributionPanel::showSite()
+{
+    const bool another = m_layer != m_document.currentLayer();
+    m_layer = m_document.currentLayer();
+    const LayerInfo *info = m_document.layer(m_layer);
+    m_title->setText(info ? toQString(m_layer) : tr("No layer selected"));
+    m_title->setToolTip(m_title->text());
+    m_shape->setText(info ? toQString(info->op) + QStringLiteral("  ") + formatShape(info->weightShape) : QString());
+    const bool channels = info && m_role == Role::Weight && info->channels() > 1;
+    {
+        const QSignalBlocker blocker(m_channelBox);
+        m_channelBox->setRange(-1, channels ? int(info->channels()) - 1 : -1);
+        if (another || !channels)
+            m_channelBox->setValue(-1);
+    }
+    m_channelBox->setVisible(channels);
+    m_channel = m_channelBox->value();
+    const StatisticsReady *known = statistics();
+    m_strip->setVisible(m_role == Role::Weight);
+    m_strip->setSeriesColor(seriesOf(m_role));
+    m_strip->setEmptyMessage(tr("Range of every output channel"));
+    m_strip->setChannels(known ? known->channels : std::vector<Moments>{});
+    m_strip->setSelected(m_channel);
+    m_histogram->setSeriesColor(seriesOf(m_role));
+    m_histogram->setAxisTitle(m_role == Role::Weight ? tr("weight") : tr("input of the layer"));
+    const std::string key = m_layer + '/' + roleName(m_role);
+    const bool keepView = key == m_preset && !m_histogram->histogram().counts.empty();
+    m_preset = key;
+    showHistogram(keepView);
+    showGrid();
+    showControls();
+    showCurve();
+}
+
+void DistributionPanel::showHistogram(bool keepView)
+{
+    const StatisticsReady *known = statistics();
+    const PreviewReady *exact = preview();
+    const Histogram *histogram = exact && !exact->original.counts.empty() ? &exact->original
+                                 : known                                   ? &known->histogram
+                                                                           : nullptr;
+    if (!histogram) {
+        m_histogram->showMessage(missingReason());
+        return;
+    }
+    if (m_histogram->histogram() != *histogram)
+        m_histogram->setHistogram(*histogram, keepView);
+}
+
+QString DistributionPanel::missingReason() const
+{
+    const LayerInfo *info = m_document.layer(m_layer);
+    if (!m_document.model())
+        return tr("Open a network to see the distributions of its layers");
+    if (!info)
+        return tr("Select a layer to see its distribution");
+    if (info->weightShape.empty())
+        return tr("%1 has no weights%2").arg(toQString(m_layer), info->reason.empty() ? QString() : QStringLiteral(": ") + toQString(info->reason));
+    if (m_role == Role::Activation && !m_controller.results().data)
+        return tr("Open data to see what goes into this layer");
+    return m_role == Role::Weight ? tr("The weights are being counted") : tr("The activations are being counted");
+}
+
+void DistributionPanel::showGrid()
+{
+    const QuantSpec *present = spec();
+    const PreviewReady *exact = preview();
+    if (exact) {
+        m_grid = exact->grid;
+        m_provisional = false;
+    } else {
+        m_grid = present ? provisionalGrid(*present, knowledge()) : QuantGrid{};
+        m_provisional = true;
+    }
+    const bool editable = present && !present->isFloat() && m_grid.uniform && !m_grid.empty();
+    m_histogram->setHandles(editable && clipHasLow(*present), editable);
+    if (m_histogram->histogram().counts.empty() || m_grid.empty()) {
+        m_histogram->clearGrid();
+    } else {
+        const std::size_t group = shownGroup();
+        m_histogram->setMixed(m_grid.groups.size() > 1 && m_channel < 0);
+        m_histogram->setGrid(m_grid, group, exact ? exact->quantized : Histogram{}, m_provisional);
+    }
+    std::vector<PlotRange> clips;
+    for (std::size_t i = 0; i < m_grid.groups.size(); ++i)
+        clips.push_back(gridRange(m_grid, i));
+    m_strip->setClips(clips);
+    const PlotRange ends = m_grid.empty() ? PlotRange{kNaN, kNaN} : gridRange(m_grid, shownGroup());
+    m_low->setValue(ends.lower);
+    m_high->setValue(ends.upper);
+    const bool scaled = !m_grid.empty() && m_grid.uniform;
+    m_scale->setValue(scaled ? m_grid.groups[shownGroup()].scale : kNaN);
+    m_zero->setValue(scaled ? double(m_grid.groups[shownGroup()].zeroPoint) : kNaN);
+    m_low->setEnabled(editable && clipHasLow(*present));
+    for (QWidget *widget : {static_cast<QWidget *>(m_high), static_cast<QWidget *>(m_scale),
+                            static_cast<QWidget *>(m_fit), static_cast<QWidget *>(m_zoom)})
+        widget->setEnabled(editable);
+    m_zero->setEnabled(editable && !boolParam(present->options, "symmetric", true));
+    m_reset->setEnabled(editable && !present->values.empty());
+    showStatistics();
+    m_curve->setMarker(present && !present->isFloat() ? std::optional<double>(present->bits) : std::nullopt);
+}
+
+void DistributionPanel::showControls()
+{
+    const QuantSpec *present = spec();
+    m_controls->setEnabled(present != nullptr);
+    m_lower->setEnabled(present != nullptr);
+    const QSignalBlocker methods(m_method), bits(m_bits);
+    m_method->clear();
+    m_method->addItem(tr("float"), QString::fromLatin1(kFloatMethod));
+    m_method->setItemData(0, tr("Not quantized: 32-bit floating point"), Qt::ToolTipRole);
+    for (const MethodTraits &method : m_document.catalog().methods()) {
+        if (method.kind != MethodKind::Quantizer || !method.hasRole(m_role))
+            continue;
+        m_method->addItem(toQString(method.title.empty() ? method.id : method.title), toQString(method.id));
+        QString tip = toQString(method.summary);
+        if (!method.paper.empty())
+            tip += QStringLiteral("\n%1, %2").arg(toQString(method.paper)).arg(method.year);
+        m_method->setItemData(m_method->count() - 1, tip, Qt::ToolTipRole);
+    }
+    m_method->setCurrentIndex(present ? std::max(0, m_method->findData(toQString(present->method))) : 0);
+    m_method->setToolTip(m_method->currentData(Qt::ToolTipRole).toString());
+    const MethodTraits *traits = present ? m_document.catalog().quantizer(present->method) : nullptr;
+    m_bits->setEnabled(traits != nullptr);
+    m_bits->setRange(traits ? traits->minimumBits : 1, traits ? traits->maximumBits : 32);
+    m_bits->setValue(present ? present->bits : 32);
+    m_form->setParams(traits ? traits->options : std::vector<ParamSpec>{}, present ? present->options : ParamValues{});
+}
+
+void DistributionPanel::showStatistics()
+{
+    const StatisticsReady *known = statistics();
+    const QuantSpec *present = spec();
+    const QString warn = m_histogram->colors().error.name();
+    QStringList parts;
+    if (known) {
+        Moments m = known->moments;
+        if (m_channel >= 0 && std::size_t(m_channel) < known->channels.size())
+            m = known->channels[std::size_t(m_channel)];
+        parts << tr("mean %1").arg(formatReal(m.mean(), 3)) << tr("std %1").arg(formatReal(m.std(), 3))
+              << tr("%1 to %2").arg(formatReal(m.min, 3), formatReal(m.max, 3));
+        if (m.nanCount + m.infCount > 0)
+            parts << QStringLiteral("<b style='color:%1'>%2</b>")
+                         .arg(warn, tr("%L1 NaN, %L2 infinite").arg(qulonglong(m.nanCount)).arg(qulonglong(m.infCount)));
+    }
+    QString warning;
+    if (present && !present->isFloat() && !m_grid.empty() && !m_histogram->histogram().counts.empty()) {
+        const PreviewReady *exact = preview();
+        const ProvisionalError rough =
+            exact ? ProvisionalError{exact->mse, exact->sqnrDb, exact->clippedShare, exact->emptyLevelShare}
+                  : provisionalError(m_histogram->histogram(), m_grid, shownGroup());
+        const QString about = exact ? QString() : QStringLiteral("≈ ");
+        parts << tr("%L1 levels").arg(qulonglong(m_grid.levelCount(shownGroup())))
+              << tr("clipped %1").arg(about + formatShare(rough.clippedShare))
+              << tr("empty levels %1").arg(about + formatShare(rough.emptyLevelShare, 0))
+              << tr("MSE %1").arg(about + formatReal(rough.mse, 3))
+              << QStringLiteral("<b>%1</b>").arg(tr("SQNR %1").arg(about + formatDecibel(rough.sqnrDb)));
+        if (exact)
+            warning = toQString(exact->warning);
+    }
+    for (QString &part : parts)
+        part.replace(u' ', QChar(0x00A0));
+    m_statistics->setText(parts.join(QStringLiteral(" · ")));
+    m_warning->setText(warning.isEmpty() ? QString() : QStringLiteral("⚠ ") + warning);
+    m_warning->setStyleSheet(QStringLiteral("color: %1").arg(warn));
+    m_warning->setVisible(!warning.isEmpty());
+}
+
+void DistributionPanel::showCurve()
+{
+    const PreviewReady *exact = preview();
+    const PreviewReady *last = m_controller.results().previewOf(m_layer, m_role);
+    // The curve hardly depends on the bits themselves: the last answer stays until the next one.
+    const PreviewReady *shown = exact && !exact->errorByBits.empty() ? exact : last;
+    PlotPoints points;
+    if (shown)
+        for (const BitsError &error : shown->errorByBits)
+            if (std::isfinite(error.sqnrDb)) {
+                points.x.push_back(error.bits);
+                points.y.push_back(error.sqnrDb);
+            }
+    m_curve->setData(m_sqnrSeries, points);
+}
+
+void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
+{
+    if (!spec())
+        return;
+    if (m_drag == 0)
+        m_drag = m_document.beginDrag();
+    m_document.setValues(m_layer, m_role, valuesForClip(*spec(), m_grid, side, position, editedGroup()), m_drag);
+    if (finished) {
+        m_drag = 0;
+        m_document.endDrag();
+    }
+}
+
+void DistributionPanel::setClip(ClipSide side, double position)
+{
+    if (spec() && !m_grid.empty())
+        setValues(valuesForClip(*spec(), m_grid, side, position, editedGroup()));
+}
+
+void DistributionPanel::setValues(const std::map<std::string, std::vector<double>> &values)
+{
+    m_document.setValues(m_layer, m_role, values);
+}
+
+void DistributionPanel::setScale(double scale)
+{
+    if (m_grid.empty() || !(scale > 0)) {
+        showGrid();
+        return;
+    }
+    const std::size_t shown = shownGroup();
+    const double factor = scale / std::max(m_grid.groups[shown].scale, 1e-30);
+    std::map<std::string, std::vector<double>> values;
+    for (std::size_t i = 0; i < m_grid.groups.size(); ++i) {
+        const auto &group = m_grid.groups[i];
+        const bool moves = !editedGroup() || i == shown;
+        values["scale"].push_back(i == shown ? scale : moves ? group.scale * factor : group.scale);
+        if (!boolParam(spec()->options, "symmetric", true))
+            values["zero_point"].push_back(double(group.zeroPoint));
+    }
+    setValues(values);
+}
+
+void DistributionPanel::setZeroPoint(double zeroPoint)
+{
+    if (m_grid.empty())
+        return;
+    std::map<std::string, std::vector<double>> values;
+    for (std::size_t i = 0; i < m_grid.groups.size(); ++i) {
+        const bool moves = !editedGroup() || i == shownGroup();
+        values["scale"].push_back(m_grid.groups[i].scale);
+        values["zero_point"].push_back(moves ? std::clamp(std::round(zeroPoint), double(m_grid.qmin), double(m_grid.qmax))
+                                             : double(m_grid.groups[i].zeroPoint));
+    }
+    setValues(values);
+}
+
+void DistributionPanel::fitRange()
+{
+    const StatisticsReady *known = statistics();
+    if (!known || !spec() || m_grid.empty())
+        return;
+    Moments m = known->moments;
+    if (editedGroup() && std::size_t(m_channel) < known->channels.size())
+        m = known->channels[std::size_t(m_channel)];
+    if (!editedGroup() && m_grid.groups.size() > 1 && known->channels.size() == m_grid.groups.size()) {
+        // Every channel to its own extremes.
+        QuantSpec plain = *spec();
+        plain.values.clear();
+        plain.options["range"] = std::string("minmax");
+        const QuantGrid fitted = provisionalGrid(plain, knowledge());
+        std::map<std::string, std::vector<double>> values;
+        for (const auto &group : fitted.groups) {
+            values["scale"].push_back(group.scale);
+            if (!boolParam(plain.options, "symmetric", true))
+                values["zero_point"].push_back(double(group.zeroPoint));
+        }
+        setValues(values);
+        return;
+    }
+    setValues(valuesForRange(*spec(), m_grid, {m.min, m.max}, editedGroup()));
+}
+
+void DistributionPanel::resetRange()
+{
+    setValues({{"scale", {}}, {"zero_point", {}}});
+}
+
+void DistributionPanel::changeEvent(QEvent *event)
+{
+    QWidget::changeEvent(event);
+    if (event->type() == QEvent::PaletteChange && m_zero)
+        showStatistics();
+}
+
+} // namespace bitwright
