@@ -244,6 +244,8 @@ double affineError(std::span<const float> x, float scale, float zeroPoint, std::
                    double power)
 {
     const simd::Affine a{scale, zeroPoint, float(qmin), float(qmax)};
+    if (std::int64_t(x.size()) <= kPiece)   // searches call this for each channel and candidate
+        return power == 2 ? simd::squaredError(x.data(), x.size(), a) : simd::powerError(x.data(), x.size(), a, power);
     Layout layout;
     layout.inner = std::int64_t(x.size());
     layout.piecesPerRow = std::max<std::int64_t>(1, (layout.inner + kPiece - 1) / kPiece);

@@ -54,10 +54,10 @@ Histogram rebin(const Histogram &histogram, double lo, double hi, std::size_t bi
         const std::uint64_t n = histogram.counts[i];
         if (n == 0)
             continue;
-        const double x = histogram.center(i);
-        if (bins == 0 || x < lo)
+        const double x = std::clamp(histogram.center(i), lo, hi);
+        if (bins == 0 || histogram.edge(i + 1) <= lo)
             out.underflow += n;
-        else if (x > hi)
+        else if (histogram.edge(i) > hi || (histogram.edge(i) == hi && hi > lo))
             out.overflow += n;
         else
             out.counts[width > 0 ? std::min(bins - 1, std::size_t((x - lo) / width)) : 0] += n;

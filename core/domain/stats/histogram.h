@@ -33,7 +33,8 @@ struct Moments {
     friend bool operator==(const Moments &, const Moments &) = default;
 };
 
-/// The same counts in `bins` bins on [lo, hi], each old bin's mass given to the bin its centre falls in.
+/// The same counts in `bins` bins on [lo, hi], each old bin's mass given to the bin its centre falls in. An old
+/// bin across one of the new ends counts as inside, so that the extremes of the values may be the ends.
 Histogram rebin(const Histogram &histogram, double lo, double hi, std::size_t bins);
 
 } // namespace bitwright

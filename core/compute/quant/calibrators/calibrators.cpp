@@ -20,22 +20,42 @@ float roundedStep(double step, double largestCode)
     return s;
 }
 
+/// Rounding the step to float may leave the end of the range a hair outside of the outermost level, where no gradient
+/// passes; the next float up keeps it inside. Ends that the zero point moved on purpose stay where they are.
+float reaching(float step, double code, double end)
+{
+    constexpr double kRounding = 1e-6;
+    const float target = float(end);
+    for (int i = 0; i < 4 && code > 0; ++i) {
+        const float level = float(code) * step;
+        const float up = std::nextafter(step, std::numeric_limits<float>::infinity());
+        if (level >= target || double(level) < end * (1 - kRounding) || !std::isfinite(float(code) * up))
+            break;
+        step = up;
+    }
+    return step;
+}
+
 } // namespace
 
 Step stepFor(Range range, const RangeRequest &r)
 {
     const double span = double(r.qmax - r.qmin);
-    if (r.form == GridForm::Unsigned)
-        return {roundedStep(std::max(0.0, range.hi) / span, span), 0};
+    if (r.form == GridForm::Unsigned) {
+        const double hi = std::max(0.0, range.hi);
+        return {reaching(roundedStep(hi / span, span), span, hi), 0};
+    }
     if (r.form == GridForm::Symmetric) {
         // 1 bit full range is {-1, 0}: its only step goes down
         const double top = double(std::max<std::int64_t>(1, r.qmax));
-        return {roundedStep(std::max(std::abs(range.lo), std::abs(range.hi)) / top, double(-r.qmin)), 0};
+        const double amax = std::max(std::abs(range.lo), std::abs(range.hi));
+        return {reaching(roundedStep(amax / top, double(-r.qmin)), top, amax), 0};
     }
     const double lo = std::min(range.lo, 0.0), hi = std::max(range.hi, 0.0);
     const double step = std::max((hi - lo) / span, kSmallestStep);
     const double zero = std::clamp(std::rint(-lo / step), 0.0, span);
-    return {roundedStep(step, std::max(zero, span - zero)), float(zero)};
+    const float rounded = roundedStep(step, std::max(zero, span - zero));
+    return {reaching(reaching(rounded, span - zero, hi), zero, -lo), float(zero)};
 }
 
 Range extremes(double min, double max, GridForm form)

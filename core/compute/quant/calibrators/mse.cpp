@@ -3,6 +3,7 @@
 
 #include "tensor/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -40,20 +41,35 @@ Range fromValues(std::span<const float> x, const Moments &m, const RangeRequest 
     });
 }
 
+/// Round half to even for |x| < 2^22, which the compiler can do for several at once.
+float nearest(float x)
+{
+    constexpr float kShift = 12582912;   // 1.5 * 2^23: the sum has no room for a fraction
+    return (x + kShift) - kShift;
+}
+
 /// Every value stands at the centre of its bin.
 Range fromStatistics(const SiteStatistics &s, const RangeRequest &r)
 {
-    std::vector<std::pair<float, double>> filled;
-    for (std::size_t i = 0; i < s.histogram.counts.size(); ++i)
-        if (s.histogram.counts[i] > 0)
-            filled.emplace_back(float(s.histogram.center(i)), double(s.histogram.counts[i]));
+    std::vector<float> centers, counts;
+    for (std::size_t i = 0; i < s.histogram.counts.size(); ++i) {
+        if (s.histogram.counts[i] == 0)
+            continue;
+        centers.push_back(float(s.histogram.center(i)));
+        counts.push_back(float(s.histogram.counts[i]));
+    }
+    std::vector<float> errors(centers.size());
     return search(extremes(s.moments.min, s.moments.max, r.form), r, [&](const Step &step, double power) {
-        double sum = 0;
         const float low = float(r.qmin) - step.zeroPoint, high = float(r.qmax) - step.zeroPoint;
-        for (const auto &[x, count] : filled) {
-            const float q = std::max(low, std::min(high, std::rint(x / step.scale)));
-            const double e = std::abs(double(x) - double(q * step.scale));
-            sum += count * (power == 2 ? e * e : std::pow(e, power));
+        for (std::size_t i = 0; i < centers.size(); ++i) {
+            // clamped first: the same result, and within reach of nearest()
+            const float q = nearest(std::min(high, std::max(low, centers[i] / step.scale)));
+            errors[i] = centers[i] - q * step.scale;
+        }
+        double sum = 0;
+        for (std::size_t i = 0; i < centers.size(); ++i) {
+            const double e = std::abs(double(errors[i]));
+            sum += double(counts[i]) * (power == 2 ? e * e : std::pow(e, power));
         }
         return sum;
     });
