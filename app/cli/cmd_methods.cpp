@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "commands.h"
+#include "format.h"
+
+#include "quant/quantizer.h"
+
+#include <CLI/CLI.hpp>
+
+namespace bitwright::cli {
+
+namespace {
+
+using nlohmann::json;
+
+const char *typeName(ParamType type)
+{
+    switch (type) {
+    case ParamType::Bool: return "bool";
+    case ParamType::Int: return "int";
+    case ParamType::Real: return "real";
+    case ParamType::Choice: return "choice";
+    case ParamType::RealList: return "list";
+    }
+    return "";
+}
+
+json optionJson(const ParamSpec &spec)
+{
+    json option{{"name", spec.name}, {"type", typeName(spec.type)}, {"help", spec.help}};
+    option["default"] = spec.optional ? json(nullptr) : paramToJson(spec.fallback);
+    if (!spec.choices.empty())
+        option["choices"] = spec.choices;
+    if (spec.minimum != 0 || spec.maximum != 0) {
+        option["minimum"] = spec.minimum;
+        option["maximum"] = spec.maximum;
+    }
+    if (!spec.unit.empty())
+        option["unit"] = spec.unit;
+    return option;
+}
+
+json methodJson(const MethodTraits &method)
+{
+    json roles = json::array(), bits = json::array(), options = json::array();
+    for (const auto role : method.roles)
+        roles.push_back(roleName(role));
+    if (method.kind == MethodKind::Quantizer)
+        for (int b = method.minimumBits; b <= method.maximumBits; ++b)
+            bits.push_back(b);
+    for (const auto &option : method.options)
+        options.push_back(optionJson(option));
+    return {{"id", method.id}, {"title", method.title}, {"paper", method.paper}, {"year", method.year}, {"roles", roles},
+            {"bits", bits}, {"options", options}, {"values", method.values}, {"summary", method.summary}};
+}
+
+std::string optionText(const ParamSpec &spec)
+{
+    std::string accepts = typeName(spec.type);
+    for (std::size_t i = 0; i < spec.choices.size(); ++i)
+        accepts = (i == 0 ? "" : accepts + "|") + spec.choices[i];
+    const auto fallback = spec.optional ? std::string("by the method") : paramToJson(spec.fallback).dump();
+    return "    " + spec.name + "=" + accepts + "  (" + fallback + ")" + (spec.help.empty() ? "" : "  " + spec.help) + "\n";
+}
+
+std::string methodText(const MethodTraits &method)
+{
+    std::string text = method.id + ": " + method.title + " (" + method.paper + ", " + std::to_string(method.year) + ")\n";
+    if (!method.summary.empty())
+        text += "  " + method.summary + "\n";
+    if (method.kind == MethodKind::Quantizer) {
+        text += "  " + std::to_string(method.minimumBits) + " to " + std::to_string(method.maximumBits) + " bits;";
+        for (const auto role : method.roles)
+            text += std::string(" ") + roleName(role);
+        text += "\n";
+    }
+    for (const auto &option : method.options)
+        text += optionText(option);
+    return text + "\n";
+}
+
+} // namespace
+
+Work declareMethods(CLI::App &)
+{
+    return [](Console &) -> Result<Output> {
+        Output output;
+        output.firstKeys = {"quantizers", "pruners", "recipes", "id", "title", "paper", "year", "roles", "bits", "options", "name"};
+        output.json = {{"quantizers", json::array()}, {"pruners", json::array()}, {"recipes", json::array()}};
+        for (const auto &[kind, key, title] : {std::tuple{MethodKind::Quantizer, "quantizers", "Quantizers"},
+                                               std::tuple{MethodKind::Pruner, "pruners", "Pruners"},
+                                               std::tuple{MethodKind::Recipe, "recipes", "Training recipes"}}) {
+            std::string text;
+            for (const auto &method : methodCatalog().methods()) {
+                if (method.kind != kind)
+                    continue;
+                output.json[key].push_back(methodJson(method));
+                text += methodText(method);
+            }
+            if (!text.empty())
+                output.text += std::string(title) + "\n\n" + text;
+        }
+        return output;
+    };
+}
+
+} // namespace bitwright::cli

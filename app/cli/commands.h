@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "console.h"
+
+#include <functional>
+#include <vector>
+
+namespace CLI { class App; }
+
+namespace bitwright::cli {
+
+/// Runs after the options are parsed.
+using Work = std::function<Result<Output>(Console &)>;
+
+/// One command. `declare` adds its options to the sub-command and gives what to do with them.
+struct Command {
+    const char *name;
+    const char *summary;
+    Work (*declare)(CLI::App &app);
+};
+
+/// Every command, in the order of the help text.
+const std::vector<Command> &commands();
+
+// One function per command, each in cmd_NAME.cpp.
+Work declareInspect(CLI::App &app);
+Work declareRun(CLI::App &app);
+Work declareMethods(CLI::App &app);
+Work declareTrials(CLI::App &app);
+Work declareBench(CLI::App &app);
+
+} // namespace bitwright::cli
