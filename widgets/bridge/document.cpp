@@ -13,6 +13,18 @@ namespace {
 /// As far as a person goes back, and no further: the list must not grow with an hour of arrow keys.
 constexpr std::size_t kSelectionHistory = 200;
 
+bool isSymmetric(const QuantSpec &spec, Role role)
+{
+    return boolParam(spec.options, "symmetric", role == Role::Weight || boolParam(spec.options, "learned_step"));
+}
+
+/// One bit of a restricted symmetric grid is the single level 0: two levels need the asymmetric one.
+void allowOneBit(QuantSpec &spec, Role role)
+{
+    if (spec.bits == 1 && spec.method == "uniform" && isSymmetric(spec, role) && !boolParam(spec.options, "full_range"))
+        spec.options["symmetric"] = false;
+}
+
 void dropValues(QuantSpec &spec)
 {
     spec.values.clear();
@@ -35,7 +47,8 @@ Result<ParamValues> freshOptions(const MethodTraits &method, Role role)
     const ParamSpec *granularity = method.option("granularity");
     if (role == Role::Weight && granularity && std::ranges::find(granularity->choices, "channel") != granularity->choices.end())
         wanted["granularity"] = std::string("channel");
-    if (role == Role::Activation && method.option("symmetric"))
+    const ParamSpec *symmetric = method.option("symmetric");
+    if (role == Role::Activation && symmetric && !symmetric->optional)   // left out, the method decides by role
         wanted["symmetric"] = false;
     return completeParams(method.options, wanted, method.id);
 }
@@ -50,7 +63,7 @@ std::string text(int number)
 QString siteText(const LayerNames &layers, const std::vector<Role> &roles)
 {
     const QString where = layers.size() == 1 ? toQString(layers.front())
-                                             : Document::tr("%n layer(s)", nullptr, int(layers.size()));
+                                             : counted(qint64(layers.size()), Document::tr("%1 layer"), Document::tr("%1 layers"));
     if (roles.size() > 1)
         return where;
     return roles.front() == Role::Weight ? Document::tr("weights of %1").arg(where)
@@ -213,7 +226,7 @@ LayerNames Document::quantizedLayers() const
 void Document::setBits(const LayerNames &layers, const std::vector<Role> &roles, int bits)
 {
     const QString what = bits == 0 ? tr("%1 to float").arg(siteText(layers, roles))
-                                   : tr("%1 to %n bit(s)", nullptr, bits).arg(siteText(layers, roles));
+                                   : counted(bits, tr("%2 to %1 bit"), tr("%2 to %1 bits")).arg(siteText(layers, roles));
     editSites(what, layers, roles, [&](const LayerInfo &info, Role role, QuantSpec &site) -> Status {
         if (bits == 0) {
             site = floatSpec();
@@ -221,6 +234,7 @@ void Document::setBits(const LayerNames &layers, const std::vector<Role> &roles,
         }
         if (site.isFloat()) {
             BW_ASSIGN(site, defaultSpec(role, bits));
+            allowOneBit(site, role);
             return {};
         }
         if (site.bits == bits)
@@ -231,6 +245,7 @@ void Document::setBits(const LayerNames &layers, const std::vector<Role> &roles,
                                                 text(method->maximumBits) + " bits; choose another method first");
         }
         site.bits = bits;
+        allowOneBit(site, role);
         dropValues(site);
         return {};
     });
@@ -240,16 +255,14 @@ void Document::stepBits(const LayerNames &layers, const std::vector<Role> &roles
 {
     const QString what = delta > 0 ? tr("%1 one bit more").arg(siteText(layers, roles))
                                    : tr("%1 one bit less").arg(siteText(layers, roles));
-    editSites(what, layers, roles, [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
+    editSites(what, layers, roles, [&](const LayerInfo &, Role role, QuantSpec &site) -> Status {
         const MethodTraits *method = m_catalog.quantizer(site.method);
         if (site.isFloat() || !method)
             return {};
-        int bits = std::clamp(site.bits + delta, method->minimumBits, method->maximumBits);
-        // One bit of a symmetric grid is one level: no way down from two that changes anything for the better.
-        if (bits == 1 && site.bits == 2 && site.method == "uniform" && boolParam(site.options, "symmetric"))
-            bits = 2;
+        const int bits = std::clamp(site.bits + delta, method->minimumBits, method->maximumBits);
         if (bits != site.bits) {
             site.bits = bits;
+            allowOneBit(site, role);
             dropValues(site);
         }
         return {};

@@ -280,7 +280,7 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
     case Name:
         return tr("%1\n%2, %3 weights, %4 biases").arg(toQString(info.name), toQString(info.op))
             .arg(info.weightCount).arg(info.biasCount);
-    case WeightShape: return tr("%1, %n group(s)", nullptr, int(info.groups)).arg(formatShape(info.weightShape));
+    case WeightShape: return formatShape(info.weightShape) + QStringLiteral(", ") + counted(info.groups, tr("%1 group"), tr("%1 groups"));
     case Parameters: return QLocale().toString(qint64(info.parameters()));
     case Macs: return tr("%1 multiply-accumulates per sample").arg(QLocale().toString(qint64(info.macs)));
     case WeightMethod:

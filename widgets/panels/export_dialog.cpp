@@ -67,7 +67,7 @@ QString ExportModel::plannedEncoding(const QuantSpec &spec)
         return tr("float32");
     // ONNX has integers of 2, 4, 8 and 16 bits; any other width goes into the next one.
     const int stored = spec.bits <= 2 ? 2 : spec.bits <= 4 ? 4 : spec.bits <= 8 ? 8 : 16;
-    const QString type = (boolParam(spec.options, "symmetric") && boolParam(spec.options, "signed", true))
+    const QString type = (boolParam(spec.options, "symmetric", true) && boolParam(spec.options, "signed", true))
                              ? QStringLiteral("INT%1").arg(stored)
                              : QStringLiteral("UINT%1").arg(stored);
     return stored == spec.bits ? type : tr("%1 with Clip").arg(type);
@@ -231,7 +231,7 @@ void ExportDialog::showPlan()
     }
     QString notes = m_document.quantizedLayers().empty() ? tr("Nothing is quantized: this writes the float network.") : QString();
     if (clipped > 0)
-        notes = tr("%n tensor(s) have a width that ONNX lacks: they are stored in the next wider type, with a Clip; answers stay the same.", nullptr, clipped);
+        notes = counted(clipped, tr("%1 tensor has a width that ONNX lacks: it is stored in the next wider type, with a Clip; answers stay the same."), tr("%1 tensors have a width that ONNX lacks: they are stored in the next wider type, with a Clip; answers stay the same."));
     m_notes->setText(notes);
     m_notes->setVisible(!notes.isEmpty());
     m_verdict->hide();

@@ -215,9 +215,9 @@ void LayersPanel::pullSelection()
 void LayersPanel::updateSummary()
 {
     const int all = m_model->rowCount(), shown = m_filtered->rowCount();
-    QString text = shown == all ? tr("%n layer(s)", nullptr, all) : tr("%1 of %n layer(s)", nullptr, all).arg(shown);
+    QString text = shown == all ? counted(all, tr("%1 layer"), tr("%1 layers")) : tr("%1 of %2 layers").arg(shown).arg(all);
     if (m_document.selection().size() > 1)
-        text += tr(", %n selected", nullptr, int(m_document.selection().size()));
+        text += tr(", %1 selected").arg(m_document.selection().size());
     m_summary->setText(text);
 }
 

@@ -47,6 +47,11 @@ QString sign(double value)
 
 } // namespace
 
+QString counted(qint64 count, const QString &one, const QString &many)
+{
+    return (count == 1 ? one : many).arg(QLocale().toString(count));
+}
+
 QString formatBytes(double bytes)
 {
     return scaled(bytes, {"B", "kB", "MB", "GB", "TB"}, true);

@@ -12,6 +12,8 @@ namespace bitwright {
 
 inline QString toQString(const std::string &text) { return QString::fromUtf8(text.data(), qsizetype(text.size())); }
 
+/// `one` or `many` with %1 for the count: English has no translation file that would choose.
+QString counted(qint64 count, const QString &one, const QString &many);
 /// "1.08 MB", three significant digits, decimal units.
 QString formatBytes(double bytes);
 /// "270 k", "25.6 M"; three significant digits.

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "cost/size_model.h"
+#include "session/engine_api.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <numbers>
+#include <set>
+#include <thread>
+
+namespace bitwright {
+
+/// The uniform method as far as the window needs it.
+inline Catalog fakeCatalog()
+{
+    const auto choice = [](const char *name, std::vector<std::string> choices, const char *help) {
+        ParamSpec spec;
+        spec.name = name;
+        spec.type = ParamType::Choice;
+        spec.fallback = choices.front();
+        spec.choices = std::move(choices);
+        spec.help = help;
+        return spec;
+    };
+    const auto flag = [](const char *name, bool optional, const char *help) {
+        ParamSpec spec;
+        spec.name = name;
+        spec.type = ParamType::Bool;
+        spec.fallback = false;
+        spec.optional = optional;
+        spec.help = help;
+        return spec;
+    };
+    ParamSpec percentile;
+    percentile.name = "percentile";
+    percentile.type = ParamType::Real;
+    percentile.fallback = 99.9;
+    percentile.minimum = 50;
+    percentile.maximum = 100;
+    percentile.unit = "%";
+    percentile.help = "Share of the values that the range keeps.";
+    MethodTraits uniform;
+    uniform.id = "uniform";
+    uniform.title = "Uniform";
+    uniform.paper = "Jacob et al., CVPR 2018; Esser et al., ICLR 2020";
+    uniform.year = 2018;
+    uniform.roles = {Role::Weight, Role::Activation};
+    uniform.minimumBits = 1;
+    uniform.maximumBits = 16;
+    uniform.options = {flag("symmetric", true, "Zero in the middle and no zero point."),
+                       choice("granularity", {"tensor", "channel"}, "One step for the tensor, or one per output channel."),
+                       choice("range", {"minmax", "percentile", "mse", "kl", "aciq"}, "How the range is found."), percentile,
+                       flag("learned_step", false, "Fine-tuning learns the step (LSQ).")};
+    uniform.values = {"scale", "zero_point"};
+    uniform.summary = "Levels at equal distances.";
+    MethodTraits binary;
+    binary.id = "bwn";
+    binary.title = "Binary weights";
+    binary.paper = "Rastegari et al., ECCV 2016";
+    binary.year = 2016;
+    binary.roles = {Role::Weight};
+    binary.minimumBits = binary.maximumBits = 1;
+    binary.values = {"scale"};
+    binary.summary = "Plus or minus the mean magnitude.";
+    return Catalog({uniform, binary});
+}
+
+/// Like a ResNet-20 on Fashion-MNIST, with one layer that cannot be quantized.
+inline std::shared_ptr<const ModelSummary> fakeModel()
+{
+    auto model = std::make_shared<ModelSummary>();
+    model->path = "models/resnet20.pt2";
+    model->format = "pt2";
+    model->sha256 = "0123456789abcdef";
+    model->inputs = {{"x", {-1, 1, 28, 28}, "float32"}};
+    model->outputs = {{"logits", {-1, 10}, "float32"}};
+    const auto conv = [&](const std::string &name, std::int64_t in, std::int64_t out, std::int64_t side) {
+        LayerInfo layer;
+        layer.name = name;
+        layer.op = "conv2d";
+        layer.weightShape = {out, in, 3, 3};
+        layer.weightCount = out * in * 9;
+        layer.macs = layer.weightCount * side * side;
+        layer.status = LayerStatus::Quantizable;
+        layer.batchNorm = name + "_bn";
+        layer.batchNormCount = 2 * out;
+        layer.nonNegativeInput = name != "stem";
+        model->layers.push_back(layer);
+    };
+    conv("stem", 1, 16, 28);
+    const std::int64_t widths[] = {16, 32, 64}, sides[] = {28, 14, 7};
+    for (int stage = 0; stage < 3; ++stage) {
+        for (int block = 0; block < 3; ++block) {
+            const std::string prefix = "stage" + std::to_string(stage + 1) + "." + std::to_string(block) + ".conv";
+            conv(prefix + "1", block == 0 && stage > 0 ? widths[stage - 1] : widths[stage], widths[stage], sides[stage]);
+            conv(prefix + "2", widths[stage], widths[stage], sides[stage]);
+        }
+    }
+    LayerInfo head;
+    head.name = "head";
+    head.op = "linear";
+    head.weightShape = {10, 64};
+    head.weightCount = 640;
+    head.biasCount = 10;
+    head.macs = 640;
+    head.status = LayerStatus::Quantizable;
+    model->layers.push_back(head);
+    LayerInfo embedding;
+    embedding.name = "extra.embedding";
+    embedding.op = "embedding";
+    embedding.weightShape = {8, 4};
+    embedding.weightCount = 32;
+    embedding.status = LayerStatus::Float;
+    embedding.reason = "an embedding is a table, not a linear map";
+    model->layers.push_back(embedding);
+    for (const LayerInfo &layer : model->layers)
+        model->parameters += layer.parameters() + layer.batchNormCount;
+    model->nodes = 71;
+    return model;
+}
+
+/// An engine without arithmetic. By itself it only records what is asked; with `automatic` it answers every request at
+/// once with believable values, on the caller's thread. `emitFromThread` sends any event as the engine would.
+class FakeEngine : public EngineApi {
+public:
+    bool automatic = false;
+    std::vector<std::pair<JobId, Request>> requests;
+    std::vector<JobId> cancelled;
+    std::map<JobId, bool> paused;
+    std::string session;
+
+    [[nodiscard]] const Catalog &catalog() const override { return m_catalog; }
+
+    JobId submit(Request request) override
+    {
+        const JobId job = ++m_lastJob;
+        requests.emplace_back(job, request);
+        if (automatic)
+            answer(job, request);
+        return job;
+    }
+    void cancel(JobId job) override { cancelled.push_back(job); }
+    void setPaused(JobId job, bool on) override { paused[job] = on; }
+    void setSink(Sink sink) override
+    {
+        const std::scoped_lock lock(m_mutex);
+        m_sink = std::move(sink);
+    }
+    void setSession(const std::string &path) override { session = path; }
+
+    void emitEvent(Event event)
+    {
+        const std::scoped_lock lock(m_mutex);
+        if (m_sink)
+            m_sink(std::move(event));
+    }
+    void emitFromThread(std::vector<Event> events)
+    {
+        std::thread([&] {
+            for (Event &event : events)
+                emitEvent(std::move(event));
+        }).join();
+    }
+    void finish(JobId job) { emitEvent(JobEnded{job, JobOutcome::Finished, {}, 0.5}); }
+
+    /// Requests of one kind, oldest first.
+    template <typename T>
+    [[nodiscard]] std::vector<std::pair<JobId, T>> asked() const
+    {
+        std::vector<std::pair<JobId, T>> found;
+        for (const auto &[job, request] : requests) {
+            if (const T *one = std::get_if<T>(&request))
+                found.emplace_back(job, *one);
+        }
+        return found;
+    }
+
+    static StatisticsReady statistics(JobId job, const LayerInfo &layer, Role role)
+    {
+        StatisticsReady event;
+        event.job = job;
+        event.layer = layer.name;
+        event.role = role;
+        const bool weight = role == Role::Weight;
+        const double sigma = weight ? 0.35 / std::sqrt(std::log(double(layer.weightCount))) : 0.6;
+        event.histogram = bell(weight ? -4 * sigma : 0, 4.2 * sigma, sigma, weight ? 0 : 0.25, 512, weight ? 40000 : 900000);
+        event.moments = moments(event.histogram);
+        if (weight) {
+            for (std::int64_t c = 0; c < layer.channels(); ++c) {
+                const double factor = 0.6 + 0.5 * std::abs(std::sin(double(c) * 1.7)) + (c == 3 ? 0.8 : 0);
+                event.channels.push_back(moments(bell(-3 * sigma * factor, 3 * sigma * factor, sigma * factor, 0, 64, 144)));
+            }
+        }
+        return event;
+    }
+
+    static PreviewReady preview(JobId job, const PreviewRequest &request, const Histogram &original)
+    {
+        PreviewReady event;
+        event.job = job;
+        event.request = request;
+        event.spec = request.spec;
+        event.original = original;
+        event.quantized = original;
+        std::ranges::fill(event.quantized.counts, 0);
+        const bool weight = request.role == Role::Weight;
+        const int bits = request.spec.bits;
+        event.grid.qmin = weight ? -(1LL << (bits - 1)) + (bits > 1) : 0;
+        event.grid.qmax = weight ? (1LL << (bits - 1)) - 1 : (1LL << bits) - 1;
+        const auto given = request.spec.values.find("scale");
+        const double scale = given != request.spec.values.end() ? given->second.front()
+                                                                : original.hi / double(std::max<std::int64_t>(1, event.grid.qmax));
+        event.grid.groups = {{scale, 0, {}, {}}};
+        event.spec.values["scale"] = {scale};
+        event.spec.values["zero_point"] = {0};
+        double signal = 0, noise = 0;
+        for (std::size_t i = 0; i < original.counts.size(); ++i) {
+            const double x = original.center(i);
+            const double q = std::clamp(std::nearbyint(x / scale), double(event.grid.qmin), double(event.grid.qmax)) * scale;
+            const double at = (q - original.lo) / std::max(1e-12, original.binWidth());
+            const auto bin = std::size_t(std::clamp(at, 0.0, double(original.counts.size() - 1)));
+            event.quantized.counts[bin] += original.counts[i];
+            signal += double(original.counts[i]) * x * x;
+            noise += double(original.counts[i]) * (x - q) * (x - q);
+        }
+        event.mse = noise / std::max(1.0, double(original.total()));
+        event.sqnrDb = 10 * std::log10(signal / std::max(noise, 1e-30));
+        if (request.errorAgainstBits) {
+            for (int b = 1; b <= 8; ++b)
+                event.errorByBits.push_back({b, event.mse * std::pow(4, bits - b), event.sqnrDb - 6.02 * (bits - b)});
+        }
+        return event;
+    }
+
+private:
+    static Histogram bell(double lo, double hi, double sigma, double mean, std::size_t bins, double count)
+    {
+        Histogram histogram;
+        histogram.lo = lo;
+        histogram.hi = hi;
+        histogram.counts.resize(bins);
+        for (std::size_t i = 0; i < bins; ++i) {
+            const double z = (histogram.center(i) - mean) / sigma;
+            const double wobble = 1 + 0.12 * std::sin(double(i) * 12.9898) * std::sin(double(i) * 0.37);
+            histogram.counts[i] = std::uint64_t(count * histogram.binWidth() / sigma * 0.399 * std::exp(-z * z / 2) * wobble + 0.4);
+        }
+        return histogram;
+    }
+
+    static Moments moments(const Histogram &histogram)
+    {
+        Moments m;
+        m.min = histogram.lo;
+        m.max = histogram.hi;
+        for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
+            const double n = double(histogram.counts[i]), x = histogram.center(i);
+            m.count += histogram.counts[i];
+            m.sum += n * x;
+            m.sumSquares += n * x * x;
+            m.sumAbs += n * std::abs(x);
+        }
+        return m;
+    }
+
+    /// Falls with every bit taken away, more so near the ends of the network: enough to look at.
+    [[nodiscard]] double accuracy(const ModelConfig &config, const std::string &weights) const
+    {
+        double lost = 0;
+        if (m_model) {
+            if (const auto resolved = resolve(config, *m_model, m_catalog)) {
+                for (const auto &[name, layer] : *resolved) {
+                    const double importance = name == "stem" || name == "head" ? 2 : 1;
+                    for (const Role role : {Role::Weight, Role::Activation}) {
+                        const QuantSpec &spec = layer.of(role);
+                        if (!spec.isFloat())
+                            lost += importance * 0.045 * std::pow(0.42, spec.bits - 1);
+                    }
+                }
+            }
+        }
+        if (!weights.empty())
+            lost *= 0.15;
+        return 0.1 + 0.8312 * std::exp(-lost * 2);
+    }
+
+    TrialRecord trial(const ModelConfig &config, const std::string &weights, const std::string &kind, std::int64_t samples)
+    {
+        TrialRecord record;
+        record.kind = kind;
+        record.metric = "top1";
+        record.weights = weights;
+        record.data = "sample:test";
+        record.samples = samples;
+        record.value = accuracy(config, weights);
+        const Interval interval = wilsonInterval(record.value * double(samples), double(samples));
+        record.low = interval.low;
+        record.high = interval.high;
+        record.loss = -std::log(record.value);
+        if (m_model) {
+            if (const auto resolved = resolve(config, *m_model, m_catalog)) {
+                const ModelCost cost = modelCost(*m_model, *resolved, config.foldBatchNorm);
+                record.sizeBytes = cost.sizeBytes();
+                record.bops = cost.bops;
+            }
+            record.modelPath = m_model->path;
+        }
+        record.created = "2026-01-01T12:00:00Z";
+        record.seconds = 1.2;
+        return record;
+    }
+
+    void answer(JobId job, const Request &request)
+    {
+        emitEvent(JobStarted{job, requestTitle(request)});
+        std::visit([&](const auto &each) { reply(job, each); }, request);
+        finish(job);
+    }
+    void reply(JobId job, const OpenModelRequest &request)
+    {
+        auto model = std::make_shared<ModelSummary>(*fakeModel());
+        model->path = request.path;
+        m_model = model;
+        emitEvent(ModelOpened{job, model});
+    }
+    void reply(JobId job, const OpenDataRequest &request)
+    {
+        DataOpened event;
+        event.job = job;
+        event.spec = request.evaluation;
+        event.samples = 2000;
+        event.sampleShape = {1, 28, 28};
+        event.labelled = true;
+        event.classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+        emitEvent(event);
+        m_data = true;
+    }
+    void reply(JobId job, const StatisticsRequest &)
+    {
+        if (!m_model)
+            return;
+        for (const LayerInfo &layer : m_model->layers) {
+            if (layer.status != LayerStatus::Quantizable)
+                continue;
+            emitEvent(statistics(job, layer, Role::Weight));
+            if (m_data)
+                emitEvent(statistics(job, layer, Role::Activation));
+        }
+    }
+    void reply(JobId job, const PreviewRequest &request)
+    {
+        const LayerInfo *layer = m_model ? m_model->layer(request.layer) : nullptr;
+        if (layer)
+            emitEvent(preview(job, request, statistics(job, *layer, request.role).histogram));
+    }
+    void reply(JobId job, const CalibrateRequest &request) { emitEvent(CalibrationReady{job, request.config}); }
+    void reply(JobId job, const EvaluateRequest &request)
+    {
+        EvaluationReady event;
+        event.job = job;
+        event.config = request.config;
+        event.floatValue = 0.9312;
+        event.trial = trial(request.config, request.weights, "evaluation", 128);
+        emitEvent(event);
+        event.final = true;
+        event.trial = trial(request.config, request.weights, "evaluation", 2000);
+        event.trial.id = ++m_lastTrial;
+        emitEvent(event);
+    }
+    void reply(JobId job, const SweepRequest &request)
+    {
+        if (!m_model)
+            return;
+        for (const LayerInfo &layer : m_model->layers) {
+            for (const int bits : request.bits) {
+                if (layer.status == LayerStatus::Quantizable)
+                    emitEvent(SweepPoint{job, layer.name, bits, 0.93 - 0.3 / (bits * bits), -0.3 / (bits * bits), 6.02 * bits, 200000});
+            }
+        }
+    }
+    void reply(JobId job, const FineTuneRequest &request)
+    {
+        const int steps = 32;
+        for (int epoch = 0; epoch < request.options.epochs; ++epoch) {
+            for (int step = 0; step < steps; ++step) {
+                const double at = epoch + double(step) / steps;
+                emitEvent(TrainingStep{job, epoch * steps + step + 1, steps * request.options.epochs, epoch,
+                                       0.35 + 0.9 * std::exp(-at * 1.6) + 0.03 * std::sin(step * 2.1), 0.9 - 0.3 * std::exp(-at * 1.6),
+                                       request.options.learningRate * 0.5 * (1 + std::cos(std::numbers::pi * at / request.options.epochs))});
+            }
+            const std::string weights = "weights-" + std::to_string(epoch + 1);
+            TrainingEpoch event{job, epoch, 0.4, trial(request.config, weights, "epoch", 2000), weights, request.config};
+            event.trial.id = ++m_lastTrial;
+            event.trial.epoch = epoch;
+            emitEvent(event);
+        }
+    }
+    void reply(JobId job, const ExportRequest &request)
+    {
+        ExportReady event;
+        event.job = job;
+        event.path = request.path;
+        event.bytes = 151234;
+        event.verified = request.verify;
+        event.runtime = "ONNX Runtime 1.32";
+        event.maxAbsDifference = 4.8e-7;
+        event.top1Agreement = 1;
+        if (m_model) {
+            for (const LayerInfo &layer : m_model->layers) {
+                if (layer.status != LayerStatus::Quantizable)
+                    continue;
+                event.layers.push_back({layer.name, 4, "INT4 per channel"});
+                event.agreement.push_back({layer.name, 2.4e-7, 0});
+            }
+        }
+        emitEvent(event);
+    }
+
+    Catalog m_catalog = fakeCatalog();
+    std::mutex m_mutex;   // guards the sink
+    Sink m_sink;
+    JobId m_lastJob = 0;
+    std::int64_t m_lastTrial = 0;
+    std::shared_ptr<const ModelSummary> m_model;
+    bool m_data = false;
+};
+
+} // namespace bitwright

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "bridge/engine_controller.h"
+#include "fake_engine.h"
+#include "models/jobs_model.h"
+#include "models/layer_table_model.h"
+#include "models/log_model.h"
+#include "models/trials_model.h"
+#include "panels/export_dialog.h"
+
+#include <QAbstractItemModelTester>
+#include <QRegularExpression>
+#include <QSignalSpy>
+#include <QTest>
+
+using namespace bitwright;
+
+namespace {
+
+using M = LayerTableModel;
+constexpr auto kFatal = QAbstractItemModelTester::FailureReportingMode::Fatal;
+
+struct Fixture {
+    FakeEngine engine;
+    Document document{engine.catalog()};
+    EngineController controller{engine, document};
+    M model{document, controller};
+    QAbstractItemModelTester tester{&model, kFatal};
+
+    Fixture()
+    {
+        engine.automatic = true;
+        document.setModel(fakeModel());
+    }
+    QString text(const std::string &layer, int column) const { return model.index(model.rowOf(layer), column).data().toString(); }
+};
+
+} // namespace
+
+class TstItemModels : public QObject {
+    Q_OBJECT
+private slots:
+    void initTestCase() { QTest::failOnWarning(QRegularExpression(QStringLiteral(".*"))); }
+    void layersShowWhatTheyAre();
+    void layersAreEditedInPlace();
+    void anEditedRowOfTheSelectionEditsAll();
+    void onlyTheEditedRowIsTold();
+    void layersAreFilteredAndSorted();
+    void layersThatCannotBeQuantizedSayWhy();
+    void jobsGoThroughTheirStates();
+    void jobsKnowTheirTimeLeft();
+    void logForgetsTheOldest();
+    void trialsFollowTheController();
+    void exportPlansEncodings_data();
+    void exportPlansEncodings();
+};
+
+void TstItemModels::layersShowWhatTheyAre()
+{
+    Fixture f;
+    QCOMPARE(f.model.rowCount(), 21);
+    QCOMPARE(f.text("stage2.0.conv1", M::Operator), QStringLiteral("conv2d"));
+    QCOMPARE(f.text("stage2.0.conv1", M::WeightShape), QStringLiteral("32 × 16 × 3 × 3"));
+    QCOMPARE(f.text("stem", M::Parameters), QStringLiteral("144"));
+    QCOMPARE(f.text("stem", M::WeightBits), QStringLiteral("32"));
+    QCOMPARE(f.text("stem", M::WeightMethod), QStringLiteral("float"));
+    // 640 weights and 10 biases at 32 bits
+    QCOMPARE(f.text("head", M::SizeNow), QStringLiteral("2.60"));
+    QCOMPARE(f.model.index(f.model.rowOf("stem"), M::Parameters).data(M::SortRole).toLongLong(), 144);
+}
+
+void TstItemModels::layersAreEditedInPlace()
+{
+    Fixture f;
+    const QModelIndex bits = f.model.index(f.model.rowOf("head"), M::WeightBits);
+    QVERIFY(bits.flags() & Qt::ItemIsEditable);
+    QVERIFY(f.model.setData(bits, 4));
+    QCOMPARE(f.text("head", M::WeightBits), QStringLiteral("4"));
+    QCOMPARE(f.text("head", M::WeightMethod), QStringLiteral("uniform"));
+    QVERIFY(f.text("head", M::SizeNow) != f.text("head", M::SizeBefore));
+    QVERIFY(f.model.setData(bits.siblingAtColumn(M::WeightMethod), QStringLiteral("bwn")));
+    QCOMPARE(f.text("head", M::WeightBits), QStringLiteral("1"));
+    QVERIFY(!(bits.siblingAtColumn(M::Name).flags() & Qt::ItemIsEditable));
+    QCOMPARE(bits.siblingAtColumn(M::ActivationMethod).data(M::MethodsRole).toStringList(),
+             (QStringList{QStringLiteral("float"), QStringLiteral("uniform")}));
+}
+
+void TstItemModels::anEditedRowOfTheSelectionEditsAll()
+{
+    Fixture f;
+    f.document.setSelection({"stem", "head"});
+    f.model.setData(f.model.index(f.model.rowOf("head"), M::ActivationBits), 6);
+    QCOMPARE(f.text("stem", M::ActivationBits), QStringLiteral("6"));
+    QCOMPARE(f.document.undoStack()->count(), 1);
+    f.model.setData(f.model.index(f.model.rowOf("stage1.0.conv1"), M::ActivationBits), 5);
+    QCOMPARE(f.text("stem", M::ActivationBits), QStringLiteral("6"));
+}
+
+void TstItemModels::onlyTheEditedRowIsTold()
+{
+    Fixture f;
+    QSignalSpy changed(&f.model, &QAbstractItemModel::dataChanged);
+    f.document.setBits({"head"}, Role::Weight, 8);
+    QCOMPARE(changed.size(), 1);
+    QCOMPARE(changed[0][0].toModelIndex().row(), f.model.rowOf("head"));
+    QCOMPARE(changed[0][1].toModelIndex().row(), f.model.rowOf("head"));
+}
+
+void TstItemModels::layersAreFilteredAndSorted()
+{
+    Fixture f;
+    LayerFilterModel filtered;
+    QAbstractItemModelTester tester(&filtered, kFatal);
+    filtered.setSourceModel(&f.model);
+    filtered.setFilterText(QStringLiteral("STAGE2"));
+    QCOMPARE(filtered.rowCount(), 6);
+    filtered.setFilterText(QStringLiteral("linear"));
+    QCOMPARE(filtered.rowCount(), 1);
+    filtered.setFilterText({});
+    filtered.setOnlyQuantizable(true);
+    QCOMPARE(filtered.rowCount(), 20);
+    filtered.sort(M::Parameters, Qt::DescendingOrder);
+    QCOMPARE(filtered.index(19, M::Name).data().toString(), QStringLiteral("stem"));
+    filtered.sort(M::Name, Qt::AscendingOrder);
+    QCOMPARE(filtered.index(0, M::Name).data().toString(), QStringLiteral("stem"));
+    f.document.setBits({"head"}, Role::Weight, 8);
+    filtered.setFilterText(QStringLiteral("uniform"));
+    QCOMPARE(filtered.rowCount(), 1);
+}
+
+void TstItemModels::layersThatCannotBeQuantizedSayWhy()
+{
+    Fixture f;
+    const QModelIndex bits = f.model.index(f.model.rowOf("extra.embedding"), M::WeightBits);
+    QVERIFY(!(bits.flags() & Qt::ItemIsEditable));
+    QVERIFY(!f.model.setData(bits, 4));
+    QVERIFY(bits.data(Qt::ToolTipRole).toString().contains(QStringLiteral("an embedding is a table")));
+    QVERIFY(bits.data(Qt::ForegroundRole).isValid());
+}
+
+void TstItemModels::jobsGoThroughTheirStates()
+{
+    JobsModel model;
+    QAbstractItemModelTester tester(&model, kFatal);
+    model.add(1, QStringLiteral("Evaluate"));
+    model.add(2, QStringLiteral("Fine-tune"));
+    QCOMPARE(model.job(1)->state, JobState::Waiting);
+    QCOMPARE(model.foremost()->id, JobId(2));
+    model.setStarted(1);
+    QCOMPARE(model.foremost()->id, JobId(1));
+    model.setPaused(1, true);
+    QCOMPARE(model.index(1, JobsModel::State).data().toString(), QStringLiteral("Paused"));
+    model.setEnded({1, JobOutcome::Failed, {ErrorKind::Io, "x.pt2, no such file; check the path", {}}, 2});
+    QCOMPARE(model.index(1, 0).data(JobsModel::ErrorRole).toString(), QStringLiteral("x.pt2, no such file; check the path"));
+    model.setProgress({1, {"late", 1, 2}, 1});   // after its end
+    QCOMPARE(model.job(1)->state, JobState::Failed);
+    QCOMPARE(model.activeCount(), 1);
+    model.clearFinished();
+    QCOMPARE(model.rowCount(), 1);
+    for (JobId id = 10; id < 150; ++id) {
+        model.add(id, QStringLiteral("Evaluate"));
+        model.setEnded({id, JobOutcome::Finished, {}, 1});
+    }
+    QVERIFY(model.rowCount() <= 101);
+}
+
+void TstItemModels::jobsKnowTheirTimeLeft()
+{
+    JobsModel model;
+    model.add(1, QStringLiteral("Evaluate"));
+    QCOMPARE(model.job(1)->timeLeft(), -1.0);
+    model.setProgress({1, {"images", 500, 2000}, 10});
+    QCOMPARE(model.job(1)->fraction(), 0.25);
+    QCOMPARE(model.job(1)->timeLeft(), 30.0);
+    QCOMPARE(model.index(0, JobsModel::Time).data().toString(), QStringLiteral("30 s left"));
+}
+
+void TstItemModels::logForgetsTheOldest()
+{
+    LogModel model;
+    QAbstractItemModelTester tester(&model, kFatal);
+    QSignalSpy errors(&model, &LogModel::errorLogged);
+    for (int i = 0; i < 2010; ++i)
+        model.add({0, i == 5 ? LogMessage::Level::Error : LogMessage::Level::Info, std::to_string(i), "stem"});
+    QCOMPARE(model.rowCount(), 2000);
+    QCOMPARE(model.index(0, LogModel::Message).data().toString(), QStringLiteral("10"));
+    QCOMPARE(model.index(0, 0).data(LogModel::LayerRole).toString(), QStringLiteral("stem"));
+    QCOMPARE(errors.size(), 1);
+}
+
+void TstItemModels::trialsFollowTheController()
+{
+    Fixture f;
+    TrialsModel model(f.controller);
+    QAbstractItemModelTester tester(&model, kFatal);
+    TrialRecord trial;
+    trial.id = 7;
+    trial.kind = "epoch";
+    trial.epoch = 2;
+    trial.metric = "top1";
+    trial.value = 0.9142;
+    trial.sizeBytes = 1234567;
+    f.controller.setTrials({trial});
+    QCOMPARE(model.rowCount(), 1);
+    QCOMPARE(model.index(0, TrialsModel::Kind).data().toString(), QStringLiteral("epoch 3"));
+    QCOMPARE(model.index(0, TrialsModel::Value).data().toString(), QStringLiteral("91.42\u202F%"));
+    QCOMPARE(model.index(0, TrialsModel::Size).data().toString(), QStringLiteral("1.23\u202FMB"));
+    f.controller.evaluate();
+    QTRY_COMPARE(model.rowCount(), 2);
+}
+
+void TstItemModels::exportPlansEncodings_data()
+{
+    QTest::addColumn<int>("bits");
+    QTest::addColumn<QString>("encoding");
+    QTest::newRow("float") << 0 << "float32";
+    QTest::newRow("2") << 2 << "INT2";
+    QTest::newRow("3") << 3 << "INT4 with Clip";
+    QTest::newRow("4") << 4 << "INT4";
+    QTest::newRow("5") << 5 << "INT8 with Clip";
+    QTest::newRow("8") << 8 << "INT8";
+    QTest::newRow("12") << 12 << "INT16 with Clip";
+}
+
+void TstItemModels::exportPlansEncodings()
+{
+    QFETCH(int, bits);
+    QuantSpec spec;
+    if (bits)
+        spec = {.method = "uniform", .bits = bits, .options = {}, .values = {}};
+    QTEST(ExportModel::plannedEncoding(spec), "encoding");
+}
+
+QTEST_MAIN(TstItemModels)
+#include "tst_item_models.moc"
