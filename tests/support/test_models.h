@@ -5,7 +5,9 @@
 
 #include "graph/graph.h"
 
+#include <QtCore/QCryptographicHash>
 #include <QtCore/QDir>
+#include <QtCore/QFile>
 #include <QtCore/QProcess>
 #include <QtCore/QStringList>
 
@@ -25,10 +27,18 @@ inline std::string modelFolder(const QStringList &names = {})
 {
     const QString folder = qEnvironmentVariable("BITWRIGHT_BINARY_DIR", QDir::currentPath()) + QStringLiteral("/test_models");
     const QString source = qEnvironmentVariable("BITWRIGHT_SOURCE_DIR", QStringLiteral(BITWRIGHT_TEST_DATA "/.."));
+    const QString script = source + QStringLiteral("/tests/support/make_models.py");
+    // Importing torch takes Python two seconds: not when the script has not changed since it wrote everything.
+    auto read = [](const QString &path) {
+        QFile file(path);
+        return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    };
+    if (read(folder + QStringLiteral("/all.stamp")) ==
+        QCryptographicHash::hash(read(script), QCryptographicHash::Sha256).toHex())
+        return folder.toStdString();
     QProcess python;
     python.setProcessChannelMode(QProcess::ForwardedChannels);
-    python.start(qEnvironmentVariable("BITWRIGHT_PYTHON", QStringLiteral("python3")),
-                 QStringList{source + QStringLiteral("/tests/support/make_models.py"), folder} + names);
+    python.start(qEnvironmentVariable("BITWRIGHT_PYTHON", QStringLiteral("python3")), QStringList{script, folder} + names);
     if (!python.waitForFinished(240000) || python.exitCode() != 0)
         return {};
     return folder.toStdString();
@@ -75,6 +85,26 @@ inline double difference(const at::Tensor &got, const at::Tensor &wanted)
     const double scale = std::max(1.0, wanted.abs().max().item<double>());
     const double worst = (got.to(at::kDouble) - wanted.to(at::kDouble)).abs().max().item<double>() / scale;
     return std::isnan(worst) ? std::numeric_limits<double>::infinity() : worst;
+}
+
+/// The same for another script of this folder that writes all it has into `folder` of the build.
+inline std::string modelFolder(const QString &script, const QString &folder)
+{
+    const QString target = qEnvironmentVariable("BITWRIGHT_BINARY_DIR", QDir::currentPath()) + QLatin1Char('/') + folder;
+    const QString source = qEnvironmentVariable("BITWRIGHT_SOURCE_DIR", QStringLiteral(BITWRIGHT_TEST_DATA "/.."));
+    const QString support = source + QStringLiteral("/tests/support/");
+    auto read = [](const QString &path) {
+        QFile file(path);
+        return file.open(QIODevice::ReadOnly) ? file.readAll() : QByteArray();
+    };
+    // The script leaves the digest of itself and of what it imports.
+    const QByteArray text = read(support + script) + read(support + QStringLiteral("make_models.py"));
+    if (read(target + QStringLiteral("/stamp")) == QCryptographicHash::hash(text, QCryptographicHash::Sha256).toHex())
+        return target.toStdString();
+    QProcess python;
+    python.setProcessChannelMode(QProcess::ForwardedChannels);
+    python.start(qEnvironmentVariable("BITWRIGHT_PYTHON", QStringLiteral("python3")), QStringList{support + script, target});
+    return python.waitForFinished(240000) && python.exitCode() == 0 ? target.toStdString() : std::string();
 }
 
 } // namespace bitwright::testing

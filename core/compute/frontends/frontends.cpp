@@ -12,14 +12,6 @@
 
 namespace bitwright {
 
-// While the files of the other two are on their way the table goes without them.
-#if !__has_include("frontends/torchscript.cpp")
-Frontend torchscriptFrontend() { return {}; }
-#endif
-#if !__has_include("frontends/onnx.cpp")
-Frontend onnxFrontend() { return {}; }
-#endif
-
 namespace {
 
 const char *const kExport = "save the whole network with torch.export.save(torch.export.export(model.eval(), (example,), "

@@ -264,7 +264,10 @@ Status Pt2Reader::checkOperators(const json &nodes) const
         const std::string op = operatorOf(target);
         if (!op.empty() && knownOperator(op))
             continue;
-        unknown.insert(target.starts_with("torch.ops.") ? target.substr(10) : target);
+        std::string shown = target.starts_with("torch.ops.") ? target.substr(10) : target;
+        if (shown.ends_with(".default"))
+            shown.resize(shown.size() - 8);
+        unknown.insert(std::move(shown));
         control = control || target.starts_with("torch.ops.higher_order.");
     }
     if (unknown.empty())

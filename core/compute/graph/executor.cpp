@@ -68,7 +68,7 @@ private:
 void Pass::start(std::span<const c10::IValue> inputs, const Graph &graph)
 {
     m_stack.reserve(16);
-    if (m_options.begin > 0) {
+    if (m_options.from) {
         for (const auto &[value, content] : m_options.from->values)
             m_slots[std::size_t(value)] = content;
         return;
@@ -130,7 +130,8 @@ bool Pass::binaryInPlace(const PlanStep &step)
     if (!m_stack[0].isTensor() || !m_stack[1].isTensor())
         return false;
     const at::Tensor &a = m_stack[0].toTensor(), &b = m_stack[1].toTensor();
-    if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes())
+    // Unequal strides would leave another layout than the functional operator, and so other roundings further on.
+    if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes() || a.strides() != b.strides())
         return false;
     if (c10::GradMode::is_enabled() && (a.requires_grad() || b.requires_grad()))
         return false;
@@ -289,7 +290,7 @@ Status Executor::Private::check(std::span<const c10::IValue> inputs, std::span<c
                                              std::to_string(graph->parameters.size()));
     if (options.begin > graph->nodes.size() || (options.begin > 0 && !options.from))
         return fail(ErrorKind::Internal, "run, a start in the middle needs the values alive there");
-    if (options.begin == 0 && inputs.size() != graph->inputs.size())
+    if (!options.from && inputs.size() != graph->inputs.size())
         return fail(ErrorKind::Invalid, "the network takes " + std::to_string(graph->inputs.size()) +
                                             " inputs, not " + std::to_string(inputs.size()));
     return {};

@@ -30,6 +30,8 @@ private:
     void noteLastReads();
     void noteRead(const Argument &argument, std::size_t when);
     void rename(Argument &argument) const;
+    void findAliases();
+    [[nodiscard]] ValueId itself(ValueId value) const;
     [[nodiscard]] ValueId latest(ValueId value) const;
     [[nodiscard]] ValueId rootOf(ValueId value) const;
     Status mutate(Node node, std::size_t index, const c10::FunctionSchema &schema, std::size_t changed);
@@ -40,6 +42,7 @@ private:
     Graph &m_graph;
     std::vector<Node> m_old;
     std::map<ValueId, ValueId> m_latest;         ///< original value → the value that holds its present state
+    std::map<ValueId, ValueId> m_alias;          ///< result of an in-place operator → the value that it changed
     std::map<ValueId, View> m_views;
     std::vector<std::size_t> m_lastRead;         ///< by value; node count + 1 for outputs
 };
@@ -47,7 +50,7 @@ private:
 void Functionalizer::noteRead(const Argument &argument, std::size_t when)
 {
     if (argument.kind == Argument::Kind::Value && argument.value >= 0)
-        m_lastRead[std::size_t(argument.value)] = when;
+        m_lastRead[std::size_t(itself(argument.value))] = when;
     for (const Argument &element : argument.list)
         noteRead(element, when);
 }
@@ -62,10 +65,28 @@ void Functionalizer::noteLastReads()
         noteRead(output, m_old.size() + 1);
 }
 
+/// An in-place operator returns what it changed: the result's name is another name of its first argument.
+void Functionalizer::findAliases()
+{
+    for (const Node &node : m_old) {
+        const auto info = findOperator(node.op);
+        const bool changes = info && info->schema && !info->schema->arguments().empty()
+            && info->schema->arguments()[0].alias_info() && info->schema->arguments()[0].alias_info()->isWrite();
+        if (changes && !node.outputs.empty() && node.arguments[0].kind == Argument::Kind::Value)
+            m_alias[node.outputs[0]] = itself(node.arguments[0].value);
+    }
+}
+
+ValueId Functionalizer::itself(ValueId value) const
+{
+    const auto found = m_alias.find(value);
+    return found == m_alias.end() ? value : found->second;
+}
+
 ValueId Functionalizer::latest(ValueId value) const
 {
-    const auto found = m_latest.find(value);
-    return found == m_latest.end() ? value : found->second;
+    const auto found = m_latest.find(itself(value));
+    return found == m_latest.end() ? itself(value) : found->second;
 }
 
 ValueId Functionalizer::rootOf(ValueId value) const
@@ -164,11 +185,9 @@ Status Functionalizer::mutate(Node node, std::size_t index, const c10::FunctionS
         return fail(ErrorKind::Unsupported, "node " + node.name + " (" + node.op + ") writes into an argument");
     const std::string overload = schema.overload_name().empty() ? "" : "." + schema.overload_name();
     const std::string twin = base.substr(0, base.size() - 1);
-    const ValueId self = m_old[index].arguments[0].value;
+    const ValueId self = itself(m_old[index].arguments[0].value);
     if (twin == "aten::requires_grad" || twin == "aten::detach") {
         // Neither changes a value; what is said about gradients of the changed tensor itself is not ours to keep.
-        if (!node.outputs.empty())
-            m_latest[node.outputs[0]] = latest(self);
         return {};
     }
     std::vector<ValueId> outputs = node.outputs;
@@ -186,6 +205,7 @@ Status Functionalizer::run()
 {
     m_old = std::move(m_graph.nodes);
     m_graph.nodes.clear();
+    findAliases();
     noteLastReads();
     for (std::size_t i = 0; i < m_old.size(); ++i) {
         Node node = m_old[i];
@@ -205,7 +225,7 @@ Status Functionalizer::run()
         }
         const bool view = !declared.empty() && declared[0].alias_info() && m_old[i].arguments[0].kind == Argument::Kind::Value;
         for (ValueId output : view ? node.outputs : std::vector<ValueId>())
-            m_views[output] = {m_old[i].arguments[0].value, i, node.outputs.size() == 1};
+            m_views[output] = {itself(m_old[i].arguments[0].value), i, node.outputs.size() == 1};
         m_graph.nodes.push_back(std::move(node));
     }
     for (Argument &output : m_graph.outputs)
