@@ -12,6 +12,7 @@ void ModelSession::setData(std::shared_ptr<const Dataset> evaluation, std::share
     m_calibration = std::move(calibration);
     m_training = std::move(training);
     m_statistics.clear();
+    m_previews.clear();
     floatValues.clear();
     lastConfig.clear();
 }
@@ -59,6 +60,42 @@ std::shared_ptr<const ActivationStatistics> ModelSession::knownStatistics(bool f
     std::lock_guard lock(m_mutex);
     auto found = m_statistics.find(folded);
     return found == m_statistics.end() ? nullptr : found->second;
+}
+
+Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const std::string &layer, Role role, bool folded)
+{
+    const std::string key = layer + '/' + roleName(role) + (folded ? "/folded" : "");
+    {
+        std::lock_guard lock(m_mutex);
+        if (auto found = m_previews.find(key); found != m_previews.end())
+            return found->second;
+    }
+    const auto index = network->binding(layer, folded);
+    if (!index)
+        return fail(ErrorKind::Invalid, "layer " + layer + ", the network has no such layer; choose one of the table");
+    const Executor &executor = network->executor(folded);
+    const LayerBinding &binding = executor.bindings()[*index];
+    std::shared_ptr<const PreviewSource> source;
+    if (role == Role::Weight) {
+        const int parameter = executor.graph().parameterOf(binding.weight);
+        if (parameter < 0)
+            return fail(ErrorKind::Unsupported, "layer " + layer + ", its weight is computed by the network; choose another layer");
+        const auto bound = folded ? executor.bind(network->parameters(true)) : executor.bind();
+        BW_ASSIGN(PreviewSource made, bitwright::previewSource(bound[std::size_t(parameter)],
+                                                               {layer, Role::Weight, binding.info.channelAxis, false}));
+        source = std::make_shared<const PreviewSource>(std::move(made));
+    } else {
+        auto statistics = knownStatistics(folded);
+        if (!statistics)   // folding moves scales into the weights; the inputs of the layers stay what they were
+            statistics = knownStatistics(!folded);
+        if (!statistics || !statistics->contains(layer))
+            return fail(ErrorKind::Invalid, "layer " + layer + ", its input has not been seen yet; open data first");
+        source = std::make_shared<const PreviewSource>(bitwright::previewSource(
+            statistics->at(layer), {layer, Role::Activation, 0, binding.info.nonNegativeInput}));
+    }
+    std::lock_guard lock(m_mutex);
+    m_previews[key] = source;
+    return source;
 }
 
 Result<std::shared_ptr<const WeightsState>> ModelSession::state(const std::string &name) const

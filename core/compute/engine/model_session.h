@@ -3,6 +3,7 @@
 
 #include "data/dataset.h"
 #include "engine/engine.h"
+#include "quant/preview.h"
 #include "search/sweep.h"
 #include "simulate/calibration.h"
 #include "simulate/evaluator.h"
@@ -41,6 +42,9 @@ public:
     /// What is there already, or null. Any thread.
     [[nodiscard]] std::shared_ptr<const ActivationStatistics> knownStatistics(bool folded) const;
 
+    /// What the previews of a site are drawn from, made once (light lane). Activations need their statistics first.
+    Result<std::shared_ptr<const PreviewSource>> previewSource(const std::string &layer, Role role, bool folded);
+
     /// "" is the float weights. Unknown names are an error.
     Result<std::shared_ptr<const WeightsState>> state(const std::string &name) const;
     void addState(std::shared_ptr<const WeightsState> state);
@@ -61,6 +65,7 @@ private:
     std::unique_ptr<Evaluator> m_evaluator;
     std::map<bool, std::shared_ptr<const ActivationStatistics>> m_statistics;
     std::map<std::string, std::shared_ptr<const WeightsState>> m_states;
+    std::map<std::string, std::shared_ptr<const PreviewSource>> m_previews;
     std::int64_t m_cacheBytes;
 };
 

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/export_model.h"
+
+#include "engine/trials.h"
+
+namespace bitwright {
+
+Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string &format, const std::string &path,
+                                 const at::Tensor &example, const JobContext &context)
+{
+    const Exporter *exporter = findExporter(format);
+    if (!exporter) {
+        std::string known;
+        for (const Exporter &row : exporters())
+            known += (known.empty() ? "" : ", ") + row.id;
+        return fail(ErrorKind::Invalid, "format " + format + ", there is no such export format; use one of " + known);
+    }
+    const bool folded = model.config.foldBatchNorm;
+    ExportInput input;
+    input.graph = &model.network->graph(folded);
+    input.bindings = model.network->executor(folded).bindings();
+    input.parameters = model.network->parameters(folded, model.weights.tensors);
+    input.config = model.resolved;
+    input.assignment = withValues(model.config, model.resolved, true);
+    input.assignment.modelSha = model.network->summary().sha256;
+    if (example.defined())
+        input.example.push_back(example);
+    input.producerVersion = versionsText();
+    return exporter->write(input, path, context);
+}
+
+Result<Simulate> tracedSimulation(const ConfiguredModel &model)
+{
+    BW_ASSIGN(auto made, Simulation::make(model.network, model.resolved, model.config.foldBatchNorm, model.weights));
+    std::shared_ptr<Simulation> simulation = std::move(made);
+    return Simulate([simulation](const at::Tensor &input) -> Result<SimulationTrace> {
+        SimulationTrace trace;
+        const auto &bindings = simulation->executor().bindings();
+        simulation->observer = [&](std::size_t binding, int, const at::Tensor &quantized) {
+            // The layer may go on to overwrite it.
+            trace.quantizedInputs[bindings[binding].info.name].push_back(quantized.clone());
+        };
+        auto output = simulation->run(input);
+        simulation->observer = {};
+        if (!output)
+            return std::unexpected(output.error());
+        trace.output = *output;
+        return trace;
+    });
+}
+
+} // namespace bitwright

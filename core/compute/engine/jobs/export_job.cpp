@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/job_host.h"
+
+#include "engine/export_model.h"
+#include "frontends/frontend.h"
+
+#include <algorithm>
+#include <filesystem>
+
+namespace bitwright {
+
+Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &context)
+{
+    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto state, weights(*session, request.weights));
+    ConfiguredModel model{session->network, request.config, {}, *state};
+    ExportReady event;
+    event.job = id;
+    event.path = request.path;
+
+    if (request.format == session->network->summary().format) {
+        // The network's own format takes the (trained) weights as they are, to go on with elsewhere.
+        BW_CHECK(writeWithParameters(session->network->summary().path, state->tensors, request.path));
+        std::error_code code;
+        event.bytes = std::int64_t(std::filesystem::file_size(request.path, code));
+        event.notes.push_back("float weights in the format that was opened; the assignment is not part of the file");
+        m_emit(event);
+        return {};
+    }
+    BW_ASSIGN(model.resolved, session->resolveCalibrated(request.config, context));
+    auto evaluator = session->evaluator();
+    const at::Tensor example = evaluator ? (*evaluator)->inputs(0, std::min<std::int64_t>(2, (*evaluator)->data().size())) : at::Tensor();
+    BW_ASSIGN(const ExportReport report, exportModel(model, request.format, request.path, example, context));
+    event.bytes = report.bytes;
+    for (const ExportedLayer &layer : report.layers)
+        event.layers.push_back({layer.name, layer.bits, layer.encoding});
+    event.notes = report.notes;
+    if (request.verify && evaluator) {
+        VerifyInput verify;
+        verify.path = request.path;
+        verify.format = request.format;
+        verify.inputs = (*evaluator)->inputs(0, std::min(request.verifySamples, (*evaluator)->data().size()));
+        verify.batch = (*evaluator)->batchSize(verify.batch);
+        BW_ASSIGN(verify.simulate, tracedSimulation(model));
+        BW_ASSIGN(const VerifyReport seen, verifyFile(verify, context));
+        event.verified = true;
+        event.runtime = seen.runtime;
+        event.maxAbsDifference = seen.maxAbsDifference;
+        event.top1Agreement = seen.top1Agreement;
+        event.differingLevels = seen.differingLevels;
+        event.firstDifferingLayer = seen.firstDifferingLayer;
+        event.agreement = seen.layers;
+        event.notes.insert(event.notes.end(), seen.notes.begin(), seen.notes.end());
+    }
+    m_emit(event);
+    return {};
+}
+
+} // namespace bitwright

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "engine/job_host.h"
+
+namespace bitwright {
+
+Status JobHost::job(JobId id, const PreviewRequest &request, const JobContext &context)
+{
+    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm));
+    if (context.stopped())
+        return cancelled();
+    BW_ASSIGN(PreviewReady preview, previewSite(*source, request));
+    if (context.stopped())
+        return cancelled();
+    preview.job = id;
+    m_emit(std::move(preview));
+    return {};
+}
+
+} // namespace bitwright
