@@ -20,6 +20,7 @@ struct LiveSet {
 /// Called with a layer's input just before one of its nodes runs; returns what the layer shall see. When
 /// `mayOverwrite` the tensor dies here and needs no gradient: it may be changed in place and returned.
 /// `binding` is the index into the executor's bindings, `call` counts the layer's calls in this pass.
+/// In a pass with grad mode off the autograd layers of the dispatcher are switched off inside the tap as well.
 using Tap = std::function<at::Tensor(std::size_t binding, int call, const at::Tensor &input, bool mayOverwrite)>;
 
 struct RunOptions {
