@@ -583,7 +583,10 @@ def write(name, out):
     if "script" in kinds:
         torch.jit.save(torch.jit.script(model), str(out / f"{name}.script.pt"))
     if "trace" in kinds:
-        torch.jit.save(torch.jit.trace(model, example, check_trace=False), str(out / f"{name}.trace.pt"))
+        state = {key: value.clone() for key, value in model.state_dict().items()}
+        traced = torch.jit.trace(model, example, check_trace=False)
+        model.load_state_dict(state)   # tracing in train mode moves the running statistics
+        torch.jit.save(traced, str(out / f"{name}.trace.pt"))
     if "pt2" in kinds:
         batch = torch.export.Dim("batch", min=1)
         shapes = tuple({0: batch} for _ in example)
@@ -614,6 +617,8 @@ def main():
                 print(f"{name}: {error}", file=sys.stderr)
                 return 1
             stamp.write_text(version)
+        if not sys.argv[2:]:
+            (out / "all.stamp").write_text(version)
     return 0
 
 

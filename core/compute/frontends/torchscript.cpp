@@ -30,7 +30,7 @@ using Zip = std::unique_ptr<zip_t, decltype([](zip_t *archive) { zip_discard(arc
 
 std::string fileName(const std::string &path)
 {
-    return std::filesystem::path(path).filename().string();
+    return path;
 }
 
 bool probeTorchScript(const std::string &path)
@@ -78,7 +78,7 @@ Result<jit::Module> loadModule(const std::string &path)
 {
     BW_CHECK(checkArchive(path));
     return guarded("cannot read " + fileName(path) + " as TorchScript", ErrorKind::Parse,
-                   [&] { return jit::load(path, c10::Device(c10::kCPU), false); });
+                   [&] { return jit::load(path, c10::Device(c10::kCPU)); });
 }
 
 std::string listed(const std::vector<std::string> &parts)
@@ -167,8 +167,8 @@ Result<Graph> convert(const std::string &path, jit::Module &module, const JobCon
     if (context.stopped())
         return cancelled();
     if (!found.inputs.empty()) {
-        walked = tryWalk(module, tensors, {makeSamples(found.inputs, found.batch, true), true}, refusal);
-        if (!walked || (!walked->issues.empty() && walked->sampleIncomplete))
+        walked = tryWalk(module, tensors, {makeSamples(found.inputs, found.batch, found.meta), true}, refusal);
+        if (!walked || walked->sampleIncomplete)
             walked = tryWalk(module, tensors, {makeSamples(found.inputs, found.batch, false), true}, refusal);
     } else if (!found.refusal.empty()) {
         refusal = found.refusal;

@@ -224,7 +224,11 @@ bool Walker::runIs(const Node *node)
         setConstant(node, (isNone(*given[0]) && isNone(*given[1])) != negate);
         return true;
     }
-    return false;
+    // Two names of one tensor, as in attention of a sequence to itself.
+    const bool same = given[0] == given[1] || (given[0]->kind == Kind::Dynamic && given[1]->kind == Kind::Dynamic &&
+                                               given[0]->id == given[1]->id);
+    setConstant(node, same != negate);
+    return true;
 }
 
 bool Walker::runIsInstance(const Node *node)

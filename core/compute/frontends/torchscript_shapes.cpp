@@ -199,7 +199,7 @@ Guesses guessesFor(const Hint &hint, const TensorTable &tensors)
     case Hint::Kind::Embedding:
         for (const std::int64_t length : {16, 32, 64, 128, 256, 512, 8})
             add(guesses, {length}, c10::kLong);
-        for (std::int64_t length = 1; length <= 64; ++length)
+        for (std::int64_t length = 2; length <= 64; ++length)
             add(guesses, {length}, c10::kLong);
         break;
     case Hint::Kind::Channels: {
@@ -282,8 +282,11 @@ Attempt attempt(const torch::jit::Module &module, const TensorTable &tensors, co
 {
     Attempt result;
     try {
-        const WalkResult walked = Walker(module, tensors, {makeSamples(inputs, batch, true), false}).run();
+        WalkResult walked = Walker(module, tensors, {makeSamples(inputs, batch, true), false}).run();
         result.incomplete = walked.sampleIncomplete;
+        // An operator without a meta kernel: what comes after it was not tried.
+        if (result.incomplete)
+            walked = Walker(module, tensors, {makeSamples(inputs, batch, false), false}).run();
         result.outcome = Outcome::KeepsBatch;
         for (const auto &output : walked.outputs)
             if (output && output->isTensor() && (output->toTensor().dim() == 0 || output->toTensor().size(0) != batch))

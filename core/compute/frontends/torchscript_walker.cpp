@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/torchscript_walker.h"
 
+#include "frontends/torchscript_meta.h"
 #include "graph/node_builder.h"
 #include "tensor/guarded.h"
 
@@ -68,34 +69,6 @@ bool isScalar(const Value &value)
 const void *storageOf(const at::Tensor &tensor)
 {
     return tensor.defined() && tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
-}
-
-bool onMeta(const c10::IValue &value)
-{
-    if (value.isTensor())
-        return value.toTensor().defined() && value.toTensor().is_meta();
-    if (value.isList())
-        return std::ranges::any_of(value.toListRef(), onMeta);
-    return false;
-}
-
-void moveToMeta(c10::IValue &value)
-{
-    if (value.isTensor()) {
-        const at::Tensor &tensor = value.toTensor();
-        if (tensor.defined() && !tensor.is_meta() && tensor.dim() > 0)
-            value = at::empty_like(tensor, tensor.options().device(c10::kMeta));
-    } else if (value.isDevice()) {
-        value = c10::Device(c10::kMeta);
-    } else if (value.isTensorList()) {
-        c10::List<at::Tensor> moved;
-        for (const c10::IValue &element : value.toListRef()) {
-            c10::IValue copy = element;
-            moveToMeta(copy);
-            moved.push_back(copy.toTensor());
-        }
-        value = moved;
-    }
 }
 
 /// Operators that read a value out of a tensor: nothing to read on the meta device.
@@ -547,10 +520,12 @@ std::optional<jit::Stack> Walker::runSample(const Node *node, const Values &give
     const bool meta = std::ranges::any_of(stack, onMeta);
     if (meta && readsData(node->kind().toQualString()))
         return {};
-    if (meta)
-        std::ranges::for_each(stack, moveToMeta);
     try {
-        node->getOperation()(stack);
+        jit::Operation operation = node->getOperation();
+        if (meta)
+            runOnMeta(node->kind().toQualString(), [&](jit::Stack &s) { operation(s); }, stack);
+        else
+            operation(stack);
         return stack;
     } catch (const c10::NotImplementedError &) {
         m_result.sampleIncomplete = true;
@@ -598,7 +573,12 @@ void Walker::emitOperator(const Node *node)
     }
     if (!m_options.emit)
         return;
-    auto made = makeNode(name, std::move(arguments), {}, outputs,
+    // A trace of a convolution with padding "same" or "valid" does not name its rank.
+    const int weight = name == "aten::_convolution_mode" ? m_result.graph.parameterOf(arguments[1].value) : -1;
+    const std::string spelled =
+        weight < 0 ? name
+                   : "aten::conv" + std::to_string(m_result.graph.parameters[std::size_t(weight)].tensor.dim() - 2) + "d.padding";
+    auto made = makeNode(spelled, std::move(arguments), {}, outputs,
                          node->outputs().empty() ? name : node->outputs()[0]->debugName());
     if (!made)
         return giveUp(withPlace(made.error().message, node));
