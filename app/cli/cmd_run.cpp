@@ -84,9 +84,8 @@ Result<std::vector<c10::IValue>> runNetwork(const std::shared_ptr<const Network>
         BW_ASSIGN(auto scores, executor.runBatch(inputs[0].toTensor(), parameters, run));
         return std::vector<c10::IValue>{scores};
     }
-    BW_ASSIGN(const auto config, readConfigFor(*network, options.config, console));
-    BW_ASSIGN(const auto resolved, resolve(config, network->summary(), methodCatalog()));
-    BW_ASSIGN(auto simulation, Simulation::make(network, resolved, config.foldBatchNorm));
+    BW_ASSIGN(const auto assignment, readAssignment(*network, options.config, console));
+    BW_ASSIGN(auto simulation, Simulation::make(network, assignment.resolved, assignment.config.foldBatchNorm));
     if (!padded)
         return simulation->runAll(inputs, stop);
     BW_ASSIGN(auto scores, simulation->run(inputs[0].toTensor(), stop));

@@ -27,6 +27,14 @@ const std::vector<Command> &commands();
 Work declareInspect(CLI::App &app);
 Work declareRun(CLI::App &app);
 Work declareMethods(CLI::App &app);
+Work declareQuantize(CLI::App &app);
+Work declareStats(CLI::App &app);
+Work declareCalibrate(CLI::App &app);
+Work declareEvaluate(CLI::App &app);
+Work declareSweep(CLI::App &app);
+Work declareFinetune(CLI::App &app);
+Work declareExport(CLI::App &app);
+Work declareVerify(CLI::App &app);
 Work declareTrials(CLI::App &app);
 Work declareBench(CLI::App &app);
 

@@ -2,6 +2,7 @@
 #include "inputs.h"
 
 #include "quant/quantizer.h"
+#include "simulate/calibration.h"
 
 namespace bitwright::cli {
 
@@ -15,15 +16,39 @@ Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const
     return openData(spec, context);
 }
 
-Result<ModelConfig> readConfigFor(const Network &network, const std::string &path, Console &console)
+Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console)
 {
-    BW_ASSIGN(auto config, readConfig(path, methodCatalog()));
+    Assignment assignment;
     const auto &summary = network.summary();
-    if (!config.modelSha.empty() && config.modelSha != summary.sha256)
-        console.warn("warning: " + path + " was made for another file than " + summary.path + "; its values may not fit");
-    if (auto resolved = resolve(config, summary, methodCatalog()); !resolved)
+    if (!path.empty()) {
+        BW_ASSIGN(assignment.config, readConfig(path, methodCatalog()));
+        if (!assignment.config.modelSha.empty() && assignment.config.modelSha != summary.sha256)
+            console.warn("warning: " + path + " was made for another file than " + summary.path + "; its values may not fit");
+    }
+    auto resolved = resolve(assignment.config, summary, methodCatalog());
+    if (!resolved)
         return fail(resolved.error().kind, path + ": " + resolved.error().message, resolved.error().context);
-    return config;
+    assignment.resolved = std::move(*resolved);
+    assignment.config.modelSha = summary.sha256;
+    assignment.config.modelLayers = std::int64_t(summary.layers.size());
+    return assignment;
+}
+
+Status calibrateMissing(Assignment &assignment, const Network &network, const Dataset &data, Console &console)
+{
+    BW_ASSIGN(const bool lacks, needsActivations(network, assignment.resolved));
+    if (!lacks)
+        return {};
+    BW_ASSIGN(const auto statistics, collectActivations(network, assignment.config.foldBatchNorm, {}, data,
+                                                        kCalibrationSamples, console.job()));
+    return fillActivations(assignment.resolved, network, statistics);
+}
+
+Result<std::unique_ptr<SessionStore>> openSession(const std::string &path)
+{
+    if (path.empty())
+        return std::unique_ptr<SessionStore>{};
+    return SessionStore::open(path, true);
 }
 
 } // namespace bitwright::cli

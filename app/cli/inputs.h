@@ -6,6 +6,7 @@
 #include "config/model_config.h"
 #include "data/dataset.h"
 #include "simulate/network.h"
+#include "store/session_store.h"
 
 #include <memory>
 #include <string>
@@ -15,7 +16,18 @@ namespace bitwright::cli {
 /// Opens the --data SPEC for a network: its shape, its sample's preprocessing.
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console);
 
-/// Reads an assignment for a network. One made for another file is a warning; a layer that the network lacks, an error.
-Result<ModelConfig> readConfigFor(const Network &network, const std::string &path, Console &console);
+/// An assignment and what it means for every quantizable layer.
+struct Assignment {
+    ModelConfig config;
+    ResolvedConfig resolved;
+};
+/// Reads an assignment for a network, or gives the all-float one for an empty path. One made for another file is a
+/// warning; a layer that the network lacks, an error.
+Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console);
+/// The same with the activations that lack values calibrated on the first 512 samples of `data`.
+Status calibrateMissing(Assignment &assignment, const Network &network, const Dataset &data, Console &console);
+
+/// Opens or makes the session of --session; null for an empty path.
+Result<std::unique_ptr<SessionStore>> openSession(const std::string &path);
 
 } // namespace bitwright::cli

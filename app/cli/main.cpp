@@ -82,6 +82,9 @@ int run(int argc, char **argv)
         if (e.get_exit_code() == 0)   // --help, --version
             return app.exit(e) == 0 && std::fflush(stdout) == 0 ? kDone : kFailed;
         const auto parsed = app.get_subcommands();
+        const auto *word = std::find_if(argv + 1, argv + argc, [](const char *argument) { return argument[0] != '-'; });
+        if (parsed.empty() && word != argv + argc)
+            return sayError(std::string(*word) + ", there is no such command; see bitwright-cli --help", kUsage);
         return sayError(std::string(e.what()) + "; see bitwright-cli " +
                             (parsed.empty() ? "" : parsed.front()->get_name() + " ") + "--help", kUsage);
     }

@@ -136,9 +136,11 @@ void JobsModel::touch(int row)
 
 void JobsModel::add(JobId id, const QString &title)
 {
-    if (m_jobs.size() >= kKept && m_jobs.back().ended()) {
-        beginRemoveRows({}, int(m_jobs.size()) - 1, int(m_jobs.size()) - 1);
-        m_jobs.pop_back();
+    const auto oldest = std::find_if(m_jobs.rbegin(), m_jobs.rend(), [](const Job &each) { return each.ended(); });
+    if (m_jobs.size() >= kKept && oldest != m_jobs.rend()) {
+        const int row = int(m_jobs.rend() - oldest) - 1;
+        beginRemoveRows({}, row, row);
+        m_jobs.erase(m_jobs.begin() + row);
         endRemoveRows();
     }
     beginInsertRows({}, 0, 0);

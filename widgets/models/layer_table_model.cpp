@@ -58,7 +58,7 @@ Header header(int column)
     case Model::WeightBits: return {QT_TR_NOOP("W bits"), QT_TR_NOOP("Bits per weight; 32 is float. Keys 1 to 8, 0 for float, [ and ]")};
     case Model::ActivationMethod: return {QT_TR_NOOP("A method"), QT_TR_NOOP("How the layer's input is quantized")};
     case Model::ActivationBits: return {QT_TR_NOOP("A bits"), QT_TR_NOOP("Bits per value of the layer's input; 32 is float")};
-    case Model::WeightSqnr: return {QT_TR_NOOP("W SQNR dB"), QT_TR_NOOP("Signal to quantization noise of the weight in decibels: 10 log₁₀(mean w² / mean error²); more is better")};
+    case Model::WeightSqnr: return {QT_TR_NOOP("SQNR dB"), QT_TR_NOOP("Signal to quantization noise of the weight in decibels: 10 log₁₀(mean w² / mean error²); more is better")};
     case Model::AccuracyChange: return {QT_TR_NOOP("Δ metric pp"), QT_TR_NOOP("Change of the metric, in percentage points, when only this layer is quantized to its present bits; from a sweep")};
     case Model::SizeNow: return {QT_TR_NOOP("Size kB"), QT_TR_NOOP("What the layer takes now, in kilobytes (1000 bytes): packed weights, scales, bias and batch norm")};
     case Model::SizeBefore: return {QT_TR_NOOP("Before kB"), QT_TR_NOOP("What the layer takes in the baseline, or in the float network when none is pinned")};
@@ -360,7 +360,10 @@ QVariant LayerTableModel::headerData(int section, Qt::Orientation orientation, i
 
 Qt::ItemFlags LayerTableModel::flags(const QModelIndex &index) const
 {
-    Qt::ItemFlags flags = QAbstractTableModel::flags(index) | Qt::ItemNeverHasChildren;
+    Qt::ItemFlags flags = QAbstractTableModel::flags(index);
+    if (!index.isValid())
+        return flags;
+    flags |= Qt::ItemNeverHasChildren;
     const LayerInfo *info = layerAt(index.row());
     if (info && info->status == LayerStatus::Quantizable && isEditable(index.column()))
         flags |= Qt::ItemIsEditable;

@@ -15,6 +15,7 @@
 #include <QFrame>
 #include <QHBoxLayout>
 #include <QLabel>
+#include <QLocale>
 #include <QPushButton>
 #include <QScrollArea>
 #include <QSignalBlocker>
@@ -131,6 +132,11 @@ QWidget *DistributionPanel::makeHeader()
         button->setToolTip(tip);
         button->setCheckable(true);
         button->setChecked(role == m_role);
+        button->setStyleSheet(QStringLiteral(
+            "QToolButton { padding: 3px 10px; border: 1px solid palette(mid); border-radius: 4px; }"
+            "QToolButton:checked { background: palette(highlight); color: palette(highlighted-text);"
+            " border-color: palette(highlight); }"
+            "QToolButton:focus { border-color: palette(text); }"));
         m_roles->addButton(button, int(role));
         layout->addWidget(button);
     }
@@ -215,22 +221,21 @@ QWidget *DistributionPanel::makeLower()
     scroll->setWidget(m_form);
     lower->addWidget(scroll);
 
-    auto *plots = new QSplitter(Qt::Vertical);
-    plots->setChildrenCollapsible(false);
     m_strip = new ChannelStrip(tr("Range of every output channel"));
-    m_strip->setMinimumHeight(84);
+    m_strip->setMinimumSize(150, 110);
     m_curve = new CurvePlot(tr("Error against bits"));
-    m_curve->setMinimumHeight(96);
-    m_curve->setAxisTitles(tr("bits"), tr("SQNR, dB"));
+    m_curve->setMinimumSize(150, 110);
+    m_curve->setAxisTitles(tr("bits"), tr("SQNR"));
+    m_curve->setAxisFormat(CurvePlot::Axis::Left, [](double v) { return tr("%1 dB").arg(QLocale().toString(v, 'g', 3)); });
     m_curve->setIntegerX(true);
     m_curve->setEmptyMessage(tr("Error against bits"));
     m_curve->setToolTip(tr("Signal to quantization noise of this tensor at each width; a click sets the bits"));
     m_sqnrSeries = m_curve->addSeries(tr("SQNR"), {.markers = true});
-    plots->addWidget(m_strip);
-    plots->addWidget(m_curve);
-    lower->addWidget(plots);
-    lower->setStretchFactor(0, 2);
+    lower->addWidget(m_strip);
+    lower->addWidget(m_curve);
+    lower->setStretchFactor(0, 0);
     lower->setStretchFactor(1, 3);
+    lower->setStretchFactor(2, 2);
     return lower;
 }
 

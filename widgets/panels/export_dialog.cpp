@@ -113,6 +113,8 @@ QVariant ExportModel::data(const QModelIndex &index, int role) const
 
 QVariant ExportModel::headerData(int section, Qt::Orientation orientation, int role) const
 {
+    if (orientation == Qt::Horizontal && role == Qt::TextAlignmentRole)
+        return QVariant((section == Layer || section == Encoding ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
     if (orientation != Qt::Horizontal || (role != Qt::DisplayRole && role != Qt::ToolTipRole))
         return {};
     const bool tip = role == Qt::ToolTipRole;
@@ -165,7 +167,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Layer, QHeaderView::Stretch);
     m_table->horizontalHeader()->setHighlightSections(false);
     for (int column = 1; column < ExportModel::ColumnCount; ++column)
-        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 17 : column < 3 ? 9 : 17));
+        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 17 : column < 3 ? 9 : 20));
     addCopyActions(m_table, QStringLiteral("export"));
     layout->addWidget(m_summary);
     layout->addWidget(m_table, 1);

@@ -26,11 +26,11 @@ namespace {
 
 /// Wide enough for usual content in the window's font; the user's own widths are kept afterwards.
 constexpr std::pair<LayerTableModel::Column, int> kWidths[] = {
-    {LayerTableModel::Name, 16},       {LayerTableModel::Operator, 9},        {LayerTableModel::WeightShape, 14},
-    {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 9},
-    {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 7},     {LayerTableModel::ActivationMethod, 9},
-    {LayerTableModel::ActivationBits, 7}, {LayerTableModel::WeightSqnr, 10},  {LayerTableModel::AccuracyChange, 11},
-    {LayerTableModel::SizeNow, 8},     {LayerTableModel::SizeBefore, 9}};
+    {LayerTableModel::Name, 14},       {LayerTableModel::Operator, 9},        {LayerTableModel::WeightShape, 14},
+    {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 7},
+    {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 5},     {LayerTableModel::ActivationMethod, 9},
+    {LayerTableModel::ActivationBits, 5}, {LayerTableModel::WeightSqnr, 7},  {LayerTableModel::AccuracyChange, 11},
+    {LayerTableModel::SizeNow, 6},     {LayerTableModel::SizeBefore, 9}};
 
 QToolButton *toggle(const QString &text, const QString &name, const QString &tip)
 {

@@ -19,7 +19,7 @@ ChannelStrip::ChannelStrip(const QString &title, QWidget *parent) : PlotFrame(ti
     setLinearTicks(plot()->xAxis, [](double x) {
         return x >= 0 && std::abs(x - std::round(x)) < 1e-6 ? QString::number(std::lround(x)) : QString();
     }, 46);
-    setLinearTicks(plot()->yAxis, {}, 34);
+    setLinearTicks(plot()->yAxis, {}, 24);
     plot()->xAxis->setLabel(tr("output channel"));
     plot()->xAxis->grid()->setVisible(false);
     applyPalette();

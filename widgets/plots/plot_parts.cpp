@@ -43,7 +43,7 @@ protected:
     {
         const QRect rect = m_axis->axisRect()->rect();
         const double length = m_axis->orientation() == Qt::Horizontal ? rect.width() : rect.height();
-        const int most = std::max(3, int(length / m_pixelsPerTick));
+        const int most = std::max(m_pixelsPerTick < 30 ? 4 : 3, int(length / m_pixelsPerTick));
         const auto ticks = niceTicks({range.lower, range.upper}, most);
         m_step = niceStep({range.lower, range.upper}, most);
         return {ticks.begin(), ticks.end()};
@@ -124,7 +124,7 @@ protected:
 private:
     static constexpr double kIcon = 20, kGap = 5, kColumn = 14;
     QFontMetricsF metrics() const { return QFontMetricsF(mParentPlot->legend->font()); }
-    double rowHeight() const { return metrics().height() + 2; }
+    double rowHeight() const { return std::ceil(metrics().height()) + 3; }
     double baseline() const { return metrics().ascent() + 3; }
     /// Where each entry begins, and the height of all rows.
     std::pair<std::vector<std::pair<QCPGraph *, QPointF>>, int> arrange() const
@@ -142,7 +142,7 @@ private:
             places.emplace_back(graph, at);
             at.rx() += entry + kColumn;
         }
-        return {places, int(std::ceil(at.y() + rowHeight()))};
+        return {places, int(std::ceil(at.y() + rowHeight())) + 3};
     }
     void drawIcon(QCPPainter &painter, const QCPGraph &graph, QPointF origin) const
     {

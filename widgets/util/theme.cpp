@@ -5,7 +5,9 @@
 #include <QFile>
 #include <QIconEngine>
 #include <QPainter>
+#include <QProxyStyle>
 #include <QStyleFactory>
+#include <QStyleOption>
 #include <QSvgRenderer>
 
 #include <algorithm>
@@ -100,6 +102,8 @@ QString styleSheet(const QPalette &p)
         "QTabBar::tab:hover:!selected { color: @text; border-bottom: 2px solid @mid; }"
         "QStatusBar { border-top: 1px solid @mid; }"
         "QStatusBar::item { border: none; }"
+        "QStatusBar QLabel { padding: 2px 10px; border-right: 1px solid @midlight; }"
+        "QStatusBar QLabel#activity { border: none; }"
         "QToolBar { border: none; border-bottom: 1px solid @mid; spacing: 3px; padding: 3px 6px; }");
     const std::array<std::pair<const char *, QColor>, 8> colours{{
         {"@window", p.color(QPalette::Window)}, {"@tiptext", p.color(QPalette::ToolTipText)},
@@ -118,6 +122,49 @@ QColor mix(const QColor &a, const QColor &b, double share)
     const auto part = [share](int x, int y) { return int(x + (y - x) * share + 0.5); };
     return {part(a.red(), b.red()), part(a.green(), b.green()), part(a.blue(), b.blue())};
 }
+
+/// Fusion outlines controls in a darker shade of the window, which nobody sees on a dark one: there it is given a
+/// lighter window to start from.
+class OutlinedStyle : public QProxyStyle {
+public:
+    OutlinedStyle() : QProxyStyle(QStyleFactory::create(QStringLiteral("Fusion"))) {}
+
+    void drawPrimitive(PrimitiveElement element, const QStyleOption *option, QPainter *painter, const QWidget *widget) const override
+    {
+        const bool outlined = element == PE_IndicatorCheckBox || element == PE_IndicatorRadioButton || element == PE_FrameLineEdit ||
+                              element == PE_PanelLineEdit;
+        if (outlined && isDark(option->palette)) {
+            if (const auto *frame = qstyleoption_cast<const QStyleOptionFrame *>(option))
+                QProxyStyle::drawPrimitive(element, &lightened(QStyleOptionFrame(*frame)), painter, widget);
+            else if (const auto *button = qstyleoption_cast<const QStyleOptionButton *>(option))
+                QProxyStyle::drawPrimitive(element, &lightened(QStyleOptionButton(*button)), painter, widget);
+            else
+                QProxyStyle::drawPrimitive(element, &lightened(QStyleOption(*option)), painter, widget);
+            return;
+        }
+        QProxyStyle::drawPrimitive(element, option, painter, widget);
+    }
+
+    void drawComplexControl(ComplexControl control, const QStyleOptionComplex *option, QPainter *painter, const QWidget *widget) const override
+    {
+        const auto *spin = qstyleoption_cast<const QStyleOptionSpinBox *>(option);
+        const auto *combo = qstyleoption_cast<const QStyleOptionComboBox *>(option);
+        if (control == CC_SpinBox && spin && isDark(option->palette))
+            QProxyStyle::drawComplexControl(control, &lightened(QStyleOptionSpinBox(*spin)), painter, widget);
+        else if (control == CC_ComboBox && combo && isDark(option->palette))
+            QProxyStyle::drawComplexControl(control, &lightened(QStyleOptionComboBox(*combo)), painter, widget);
+        else
+            QProxyStyle::drawComplexControl(control, option, painter, widget);
+    }
+
+private:
+    template <typename Option>
+    static const Option &lightened(Option &&option)
+    {
+        option.palette.setColor(QPalette::Window, QColor(0x82, 0x8c, 0x98));
+        return option;
+    }
+};
 
 /// Draws an SVG whose strokes say "currentColor" in the palette's colour of the moment.
 class SvgIconEngine : public QIconEngine {
@@ -157,7 +204,7 @@ void applyTheme(QApplication &application, Theme theme)
 {
     // Asked once, before the first palette of ours hides the desktop's.
     static const bool systemDark = isDark(QApplication::palette());
-    QApplication::setStyle(QStyleFactory::create(QStringLiteral("Fusion")));
+    QApplication::setStyle(new OutlinedStyle);
     const bool dark = theme == Theme::Dark || (theme == Theme::System && systemDark);
     const QPalette palette = dark ? darkPalette() : lightPalette();
     QApplication::setPalette(palette);

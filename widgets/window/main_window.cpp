@@ -149,7 +149,7 @@ QDockWidget *MainWindow::addPanel(const QString &title, const QString &name, QWi
 void MainWindow::setupDocks(const WindowParts &parts)
 {
     setCorner(Qt::BottomLeftCorner, Qt::LeftDockWidgetArea);
-    setCorner(Qt::BottomRightCorner, Qt::RightDockWidgetArea);
+    setCorner(Qt::BottomRightCorner, Qt::BottomDockWidgetArea);
     m_layers = new LayersPanel(m_document, m_controller);
     m_jobs = new JobsPanel(m_document, m_controller);
     m_training = new TrainingPanel(m_document, m_controller);
@@ -170,6 +170,9 @@ void MainWindow::setupDocks(const WindowParts &parts)
     m_undoDock = addPanel(tr("Undo list"), QStringLiteral("undo"), undoView, Qt::RightDockWidgetArea);
     tabifyDockWidget(tradeoff, training);
     tabifyDockWidget(training, m_undoDock);
+    // Their tabs say the title already.
+    for (QDockWidget *dock : {tradeoff, training, m_undoDock})
+        dock->setTitleBarWidget(new QWidget(dock));
     m_undoDock->hide();
     tradeoff->raise();
 }
@@ -230,15 +233,16 @@ void MainWindow::arrange()
 {
     const int width = this->width(), height = this->height();
     QDockWidget *layers = m_docks[0], *tradeoff = m_docks[1], *jobs = m_docks[3];
-    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 400, 640), std::clamp(width * 28 / 100, 330, 520)}, Qt::Horizontal);
+    resizeDocks({layers, tradeoff}, {std::clamp(width * 32 / 100, 404, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
     resizeDocks({jobs}, {std::clamp(height * 18 / 100, 120, 220)}, Qt::Vertical);
 }
 
 void MainWindow::restoreLayout()
 {
     m_layers->restoreState(m_settings.layersTable());
+    // Sizes count only once the docks that were just shown have been laid out.
     if (!restoreState(m_settings.layout(), kLayoutVersion))
-        arrange();
+        QTimer::singleShot(0, this, &MainWindow::arrange);
     m_arranged = true;
 }
 

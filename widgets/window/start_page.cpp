@@ -19,12 +19,15 @@ namespace bitwright {
 
 namespace {
 
+constexpr int kColumnWidth = 400;
+
 QLabel *heading(const QString &text)
 {
     auto *label = new QLabel(text);
     QFont font = label->font();
     font.setBold(true);
     label->setFont(font);
+    label->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
     return label;
 }
 
@@ -36,18 +39,14 @@ void clear(QVBoxLayout *layout)
     }
 }
 
-QString stepsText()
+QStringList stepTexts()
 {
-    const QString steps[] = {
+    return {
         StartPage::tr("See every layer's weights and activations with the quantization levels over them."),
         StartPage::tr("Select layers and press 1 to 8 for bits, 0 for float; W and A choose weights or activations."),
         StartPage::tr("Watch accuracy against size while it is measured; click any point to go back to it."),
         StartPage::tr("Press F to fine-tune, Ctrl+E to export ONNX that is run and compared at once."),
     };
-    QString html = QStringLiteral("<ol style='margin-left:-22px'>");
-    for (const QString &step : steps)
-        html += QStringLiteral("<li style='margin-bottom:5px'>") + step.toHtmlEscaped() + QStringLiteral("</li>");
-    return html + QStringLiteral("</ol>");
 }
 
 QCommandLinkButton *link(const QString &title, const QString &description, const QString &tip)
@@ -55,6 +54,8 @@ QCommandLinkButton *link(const QString &title, const QString &description, const
     auto *button = new QCommandLinkButton(title, description);
     button->setIcon(themedIcon(QStringLiteral("forward")));
     button->setToolTip(tip);
+    button->setMinimumHeight(button->fontMetrics().height() * 2 + 26);
+    button->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
     return button;
 }
 
@@ -72,31 +73,37 @@ StartPage::StartPage(QWidget *parent) : QWidget(parent), m_samples(new QVBoxLayo
     title->setFont(big);
     auto *subtitle = new QLabel(tr("See, quantize and shrink trained neural networks"));
     subtitle->setEnabled(false);
+    title->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
+    subtitle->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
     auto *open = new QPushButton(themedIcon(QStringLiteral("open")), tr("Open a network…"));
     open->setToolTip(tr("A .pt2 file from torch.export.save, or TorchScript; you can also drop it here"));
     connect(open, &QPushButton::clicked, this, &StartPage::openRequested);
-    auto *what = new QLabel(stepsText());
-    what->setWordWrap(true);
-    what->setAccessibleName(tr("What can be done"));
-
     auto *left = new QVBoxLayout;
     left->addWidget(heading(tr("Try a sample")));
     left->addLayout(m_samples);
-    left->addStretch();
+    left->addStretch(1);
     auto *right = new QVBoxLayout;
     right->addWidget(heading(tr("Go on with")));
     right->addLayout(m_recent);
     right->addSpacing(14);
     right->addWidget(heading(tr("What you can do")));
-    right->addWidget(what);
-    right->addStretch();
+    int number = 0;
+    for (const QString &text : stepTexts()) {
+        auto *step = new QLabel(tr("%1.  %2").arg(++number).arg(text));
+        step->setWordWrap(true);
+        step->setMinimumWidth(kColumnWidth);
+        // A wrapped label does not tell an enclosing row how high it will be.
+        step->setMinimumHeight(step->heightForWidth(kColumnWidth));
+        right->addWidget(step);
+    }
+    right->addStretch(1);
     auto *columns = new QHBoxLayout;
     columns->setSpacing(48);
     columns->addLayout(left, 1);
     columns->addLayout(right, 1);
 
     auto *page = new QWidget;
-    page->setMaximumWidth(900);
+    page->setFixedWidth(2 * kColumnWidth + 60);
     auto *pageLayout = new QVBoxLayout(page);
     pageLayout->addWidget(title);
     pageLayout->addWidget(subtitle);
@@ -106,12 +113,12 @@ StartPage::StartPage(QWidget *parent) : QWidget(parent), m_samples(new QVBoxLayo
     pageLayout->addLayout(columns);
     auto *across = new QHBoxLayout;
     across->addStretch(1);
-    across->addWidget(page, 10);
+    across->addWidget(page);
     across->addStretch(1);
     auto *layout = new QVBoxLayout(this);
     layout->addStretch(1);
-    layout->addLayout(across);
-    layout->addStretch(2);
+    layout->addLayout(across, 4);
+    layout->addStretch(1);
 }
 
 void StartPage::setSamples(const QList<Sample> &samples)

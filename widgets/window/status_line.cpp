@@ -23,7 +23,6 @@ QLabel *part(QStatusBar *bar, const QString &name)
 {
     auto *label = new QLabel;
     label->setAccessibleName(name);
-    label->setContentsMargins(8, 2, 8, 2);
     bar->addWidget(label);
     return label;
 }
@@ -36,7 +35,7 @@ StatusLine::StatusLine(QStatusBar *bar, Document &document, EngineController &co
       m_metric(part(bar, tr("Metric"))), m_activity(new QLabel), m_progress(new QProgressBar)
 {
     m_activity->setAccessibleName(tr("Activity"));
-    m_activity->setContentsMargins(8, 0, 4, 0);
+    m_activity->setObjectName(QStringLiteral("activity"));
     m_progress->setAccessibleName(tr("Progress"));
     m_progress->setFixedWidth(130);
     m_progress->setMaximumHeight(bar->fontMetrics().height() + 2);

@@ -54,4 +54,18 @@ TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, cons
     return trial;
 }
 
+TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metric metric, const std::string &data,
+                       std::uint64_t seed)
+{
+    ModelCost cost;
+    cost.sizeBits = double(point.sizeBytes) * 8;
+    cost.bops = point.bops;
+    Estimate estimate;
+    estimate.value = point.value;
+    estimate.low = point.low;
+    estimate.high = point.high;
+    estimate.samples = point.samples;
+    return makeTrial(model, point.config, cost, metric, estimate, {"sweep", data, {}, seed, -1});
+}
+
 } // namespace bitwright

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cost/size_model.h"
+#include "search/sweep.h"
 #include "simulate/evaluator.h"
 #include "trial/trial_record.h"
 
@@ -21,6 +22,10 @@ struct TrialContext {
 /// A record of one estimate under a complete assignment.
 TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, const ModelCost &cost, Metric metric,
                       const Estimate &estimate, const TrialContext &context);
+
+/// A record of one finished point of a sweep.
+TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metric metric, const std::string &data,
+                       std::uint64_t seed);
 
 /// "bitwright 0.1.0, libtorch 2.13.0".
 std::string versionsText();

@@ -170,44 +170,81 @@ void writeWeight(OnnxWriter &writer, const LayerPlan &plan)
     writer.set(binding.weight, result);
 }
 
-/// Quantize and dequantize in front of one call of a layer. The names say the layer, so that verify finds them.
-Result<std::string> writeActivation(OnnxWriter &writer, const LayerPlan &plan, int call)
+const Node *producerOf(const Graph &graph, const Argument &argument)
 {
-    const Node &node = writer.node();
-    const std::string layer = plan.binding->info.name + (call > 0 ? "@" + std::to_string(call) : "");
-    BW_ASSIGN(std::string x, writer.tensor(node.arguments[std::size_t(plan.binding->inputArgument)]));
-    const OnnxEncoding &encoding = *plan.activation;
-    const QuantGrid::Group &group = plan.activationGrid.groups.front();
-    if (encoding.clips) {
-        const float scale = float(group.scale);
-        const double low = double(plan.activationGrid.qmin - group.zeroPoint), high = double(plan.activationGrid.qmax - group.zeroPoint);
-        const std::string clipped = writer.uniqueName(layer + ".input_clipped");
-        writer.out.nodes.push_back({"Clip", "", writer.uniqueName(layer + "/input/Clip"),
-                                    {x, writer.scalar(double(float(low) * scale)), writer.scalar(double(float(high) * scale))},
-                                    {clipped}, {}});
-        x = clipped;
+    if (argument.kind != Argument::Kind::Value)
+        return nullptr;
+    for (const Node &node : graph.nodes) {
+        if (std::ranges::find(node.outputs, argument.value) != node.outputs.end())
+            return &node;
     }
-    const auto [scale, zero] = parametersOf(writer, encoding, layer + ".input", false);
-    const std::string codes = writer.uniqueName(layer + ".input_codes"), result = writer.uniqueName(layer + ".input_quantized");
-    writer.out.nodes.push_back({"QuantizeLinear", "", writer.uniqueName(layer + "/input/QuantizeLinear"), {x, scale, zero}, {codes}, {}});
-    writer.out.nodes.push_back({"DequantizeLinear", "", writer.uniqueName(layer + "/input/DequantizeLinear"), {codes, scale, zero}, {result}, {}});
-    return result;
+    return nullptr;
 }
 
-// Without a bias ONNX Runtime fuses a convolution between two quantizers into integer arithmetic that rounds otherwise.
-bool feedsOnlyBatchNorm(const Graph &graph, ValueId value)
+std::string baseName(const std::string &op)
 {
-    bool any = false;
-    for (const Node &node : graph.nodes) {
-        for (const Argument &argument : node.arguments) {
-            if (argument.kind != Argument::Kind::Value || argument.value != value)
-                continue;
-            any = true;
-            if (!node.op.starts_with("aten::batch_norm"))
-                return false;
-        }
+    const std::size_t begin = op.find("::") + 2;
+    return op.substr(begin, op.find('.', begin) - begin);
+}
+
+/// True where ONNX Runtime (1.32) would take the quantizer as part of what stands before it: a layer behind a quantizer
+/// becomes an integer layer with other rounding (and lacks 2 bits), a Clip in front of a narrow type ends its optimizer
+/// with an error, and through moves of data the quantizer wanders upwards.
+bool needsBarrier(const Graph &graph, const Argument &input)
+{
+    static const std::set<std::string> kPassed{"relu", "dropout", "feature_dropout", "contiguous", "clone", "to", "identity"};
+    static const std::set<std::string> kStop{
+        "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "linear", "matmul", "addmm", "mm",
+        "bmm", "relu6", "hardtanh", "clamp", "clamp_min", "clamp_max", "max_pool1d", "max_pool2d", "max_pool3d",
+        "max_pool2d_with_indices", "flatten", "view", "reshape", "_unsafe_view", "unflatten", "squeeze", "unsqueeze", "permute",
+        "transpose", "t", "cat", "stack", "slice", "select", "narrow", "chunk", "split", "split_with_sizes", "unbind", "getitem",
+        "ListUnpack", "expand", "repeat", "channel_shuffle", "pixel_shuffle", "upsample_nearest2d", "constant_pad_nd", "pad"};
+    const Argument *at = &input;
+    while (const Node *node = producerOf(graph, *at)) {
+        const std::string op = baseName(node->op);
+        if (kStop.contains(op))
+            return true;
+        if (!kPassed.contains(op) || node->arguments.empty())
+            return false;
+        at = &node->arguments.front();
     }
-    return any;
+    return false;
+}
+
+/// Quantize and dequantize in front of one call of a layer. The names say the layer, so that verify finds them.
+Result<OnnxWriter::LayerInput> writeActivation(OnnxWriter &writer, const LayerPlan &plan, int call)
+{
+    const Node &node = writer.node();
+    const Argument &input = node.arguments[std::size_t(plan.binding->inputArgument)];
+    const std::string layer = plan.binding->info.name + (call > 0 ? "@" + std::to_string(call) : "");
+    BW_ASSIGN(std::string x, writer.tensor(input));
+    const auto step = [&](const char *op, std::vector<std::string> inputs, const char *suffix) {
+        const std::string made = writer.uniqueName(layer + suffix);
+        writer.out.nodes.push_back({op, "", writer.uniqueName(layer + "/input/" + op), std::move(inputs), {made}, {}});
+        return made;
+    };
+    const TracedValue *traced = writer.traced(input);
+    const bool flattens = baseName(node.op) == "linear" && traced && traced->rank() != 2;
+    if (flattens)
+        x = step("Reshape", {x, writer.integers({-1, traced->shape.back()})}, ".input_rows");
+    const OnnxEncoding &encoding = *plan.activation;
+    const QuantGrid::Group &group = plan.activationGrid.groups.front();
+    // As simulation and runtime compute the outermost levels: in float32.
+    const float scale = float(group.scale);
+    const std::string low = writer.scalar(double(float(plan.activationGrid.qmin - group.zeroPoint) * scale));
+    const std::string high = writer.scalar(double(float(plan.activationGrid.qmax - group.zeroPoint) * scale));
+    const bool barrier = flattens || needsBarrier(writer.graph(), input);
+    if (encoding.clips && !barrier && onnx::storageBits(encoding.type) == 8) {
+        x = step("Clip", {x, low, high}, ".input_clipped");
+    } else if (encoding.clips || barrier) {
+        // Min and Max clip too, and the runtime leaves them where they stand.
+        x = step("Min", {x, high}, ".input_limited");
+        if (encoding.clips)
+            x = step("Max", {x, low}, ".input_clipped");
+    }
+    const auto [scaleName, zero] = parametersOf(writer, encoding, layer + ".input", false);
+    const std::string codes = step("QuantizeLinear", {x, scaleName, zero}, ".input_codes");
+    return OnnxWriter::LayerInput{plan.binding->inputArgument, step("DequantizeLinear", {codes, scaleName, zero}, ".input_quantized"), flattens};
 }
 
 onnx::ValueInfo valueInfo(const std::string &name, const TracedValue &traced)
@@ -265,8 +302,6 @@ Status writeNodes(OnnxWriter &writer, const std::vector<LayerPlan> &plans, const
         for (std::size_t i = 0; i < plan.binding->nodes.size(); ++i) {
             const Node &node = writer.graph().nodes[plan.binding->nodes[i]];
             calls[&node] = {&plan, int(i)};
-            if (plan.activation && plan.weight && !feedsOnlyBatchNorm(writer.graph(), node.outputs[0]))
-                writer.wantsZeroBias.insert(&node);
         }
     }
     std::map<std::string, std::string> refused;
@@ -282,8 +317,7 @@ Status writeNodes(OnnxWriter &writer, const std::vector<LayerPlan> &plans, const
             continue;
         }
         if (const auto call = calls.find(&node); call != calls.end() && call->second.first->activation) {
-            BW_ASSIGN(const std::string name, writeActivation(writer, *call->second.first, call->second.second));
-            writer.layerInputs[&node] = {call->second.first->binding->inputArgument, name};
+            BW_ASSIGN(writer.layerInputs[&node], writeActivation(writer, *call->second.first, call->second.second));
         }
         if (auto status = lower(writer); !status) {
             if (status.error().kind != ErrorKind::Unsupported)

@@ -147,12 +147,17 @@ private:
         if (found == simulated.quantizedInputs.end() || std::size_t(site.call) >= found->second.size())
             return fail(ErrorKind::Invalid, "layer " + site.layer + ", the file quantizes its input but the assignment does not; "
                                                                     "give the assignment that it was exported with");
-        const at::Tensor values = found->second[std::size_t(site.call)];
+        at::Tensor values = found->second[std::size_t(site.call)];
+        // A linear map over more than two dimensions is written as one over rows.
+        if (values.numel() == steps.numel())
+            values = values.reshape(steps.sizes());
         if (values.sizes() != steps.sizes())
             return fail(ErrorKind::Invalid, "layer " + site.layer + ", its input has another shape in the file");
         const at::Tensor ours = (values.to(at::kFloat) / site.scale).round().to(at::kInt);
-        const bool batched = ours.dim() > 0 && ours.size(0) >= count;
-        const at::Tensor apart = ((batched ? ours.narrow(0, 0, count) : ours) - (batched ? steps.narrow(0, 0, count) : steps)).abs();
+        // Rows that only fill a fixed batch up do not count.
+        const std::int64_t samples = simulated.output.size(0), rows = ours.dim() > 0 ? ours.size(0) : 0;
+        const std::int64_t kept = samples > 0 && rows % samples == 0 ? rows / samples * count : rows;
+        const at::Tensor apart = ours.dim() > 0 ? (ours.narrow(0, 0, kept) - steps.narrow(0, 0, kept)).abs() : (ours - steps).abs();
         m_layers[index].differingLevels += apart.count_nonzero().item().toLong();
         if (apart.numel() > 0)
             m_layers[index].maxAbsDifference =

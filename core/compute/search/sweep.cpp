@@ -6,8 +6,6 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -83,8 +81,10 @@ Result<Point> Sweeper::makePoint(const LayerInfo &layer, int bits) const
     Point point{{}, std::move(simulation), MetricSum(m_options.sqnr ? Metric::Sqnr : m_options.metric)};
     point.result.layer = layer.name;
     point.result.bits = bits;
-    point.result.sizeBytes = modelCost(m_network->summary(), resolved, m_options.foldBatchNorm).sizeBytes();
-    point.result.assignment = configToJson(withValues(config, resolved, false)).dump();
+    const ModelCost cost = modelCost(m_network->summary(), resolved, m_options.foldBatchNorm);
+    point.result.sizeBytes = cost.sizeBytes();
+    point.result.bops = cost.bops;
+    point.result.config = withValues(config, resolved, false);
     return point;
 }
 
@@ -219,6 +219,9 @@ Result<std::vector<SweepResult>> Sweeper::run(const std::function<void(const Swe
                 continue;
             for (Point &point : m_points[layer]) {
                 point.result.value = point.sum.value();
+                point.result.low = point.sum.interval().low;
+                point.result.high = point.sum.interval().high;
+                point.result.samples = point.sum.samples();
                 point.result.sqnrDb = point.sum.sqnrDb();
                 point.result.delta = m_options.sqnr ? std::numeric_limits<double>::quiet_NaN()
                                                     : point.result.value - floatSum.value();

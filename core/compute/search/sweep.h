@@ -18,7 +18,10 @@ struct SweepResult {
     double delta = 0;        ///< value less the float network's; NaN when the measure is sqnr
     double sqnrDb = 0;       ///< of the network's output against the float network's
     std::int64_t sizeBytes = 0;
-    std::string assignment;  ///< JSON of this point
+    double low = 0, high = 0;    ///< 95 % interval of the value
+    double bops = 0;
+    std::int64_t samples = 0;
+    ModelConfig config;          ///< of this point, with its values
 };
 
 struct SweepOptions {

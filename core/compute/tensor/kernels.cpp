@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <mutex>
 
 namespace bitwright {
 namespace {
@@ -96,6 +95,25 @@ at::Tensor backToType(const at::Tensor &y, const at::Tensor &like)
     return like.is_floating_point() ? y.to(like.scalar_type()) : y;
 }
 
+/// Rows whose neighbours belong to different groups.
+void fakeQuantRows(const float *from, float *to, std::int64_t rows, const AffineGrid &grid)
+{
+    const auto groups = std::int64_t(grid.groups());
+    std::vector<float> inverse, low, high;
+    for (std::size_t i = 0; i < grid.groups(); ++i) {
+        const float reciprocal = 1 / grid.scale[i];
+        inverse.push_back(std::isnormal(reciprocal) ? reciprocal : std::numeric_limits<float>::quiet_NaN());
+        low.push_back(float(grid.qmin) - grid.zeroPoint[i]);
+        high.push_back(float(grid.qmax) - grid.zeroPoint[i]);
+    }
+    const simd::Each each{grid.scale.data(), inverse.data(), low.data(), high.data(), *std::ranges::min_element(low),
+                          *std::ranges::max_element(high)};
+    parallelRanges(rows, std::max<std::int64_t>(1, kParallel / groups), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row)
+            simd::fakeQuantEach(from + row * groups, to + row * groups, std::size_t(groups), each);
+    });
+}
+
 } // namespace
 
 QuantGrid toQuantGrid(const AffineGrid &grid, int zeroPointBits)
@@ -143,12 +161,7 @@ at::Tensor affineFakeQuant(const at::Tensor &x, const AffineGrid &grid, bool may
     float *to = out.mutable_data_ptr<float>();
     const Layout layout = layoutOf(in, &grid);
     if (layout.inner == 1 && layout.groups > 1) {
-        const std::int64_t outer = in.numel() / layout.groups;
-        parallelRanges(outer, std::max<std::int64_t>(1, kParallel / layout.groups), [&](std::int64_t begin, std::int64_t end) {
-            for (std::int64_t row = begin; row < end; ++row)
-                simd::fakeQuantEach(from + row * layout.groups, to + row * layout.groups, std::size_t(layout.groups),
-                                    grid.scale.data(), grid.zeroPoint.data(), float(grid.qmin), float(grid.qmax));
-        });
+        fakeQuantRows(from, to, in.numel() / layout.groups, grid);
         return out;
     }
     forPieces(layout, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {

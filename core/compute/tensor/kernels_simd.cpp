@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "tensor/kernels_simd.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -46,22 +47,67 @@ HWY_INLINE void storeTail(Tag d, hn::Vec<Tag> v, hn::TFromD<Tag> *y, std::size_t
     std::memcpy(y, buffer, count * sizeof(hn::TFromD<Tag>));
 }
 
+/// 1/s, or NaN where it is not a normal float: then everything is divided.
+HWY_INLINE float inverseOf(float scale)
+{
+    const float inverse = 1 / scale;
+    return std::isnormal(inverse) ? inverse : NAN;
+}
+
+/// How far from its nearest integer a product with 1/s may lie so that the rounded quotient has the same one. The two
+/// differ by less than 2e-7 of their size, and what lies more than one beyond the outermost code is clamped anyhow.
+HWY_INLINE float marginOf(float low, float high)
+{
+    return 0.5f - 4e-7f * (1 + std::max(std::abs(low), std::abs(high)));
+}
+
+/// The careful way; NaN stays NaN, which min and max alone drop on some machines. By value: a group whose address is
+/// taken would live in memory.
+template <class V>
+HWY_NOINLINE V divided(V x, V scale, V low, V high)
+{
+    const V q = hn::Max(low, hn::Min(high, hn::Round(hn::Div(x, scale))));
+    return hn::IfThenElse(hn::IsNaN(x), x, q);
+}
+
+/// One group. The result is that of clamp(round(x / s)), bit for bit, mostly without dividing: division alone takes
+/// longer than a copy of the data. Where the product lies too close to a midpoint, or is NaN or infinite, the whole
+/// vector is divided. Low and high count from the zero point: clamp(q + z) - z without the detour.
 template <class Tag>
 struct Group {
     using V = hn::Vec<Tag>;
-    V scale, zero, low, high;
-    Group(Tag d, Affine g)
-        : scale(hn::Set(d, g.scale)), zero(hn::Set(d, g.zeroPoint)), low(hn::Set(d, g.qmin)), high(hn::Set(d, g.qmax))
+    Tag d;
+    V scale, inverse, low, high, margin;
+    Group(Tag tag, Affine g)
+        : d(tag), scale(hn::Set(d, g.scale)), inverse(hn::Set(d, inverseOf(g.scale))),
+          low(hn::Set(d, g.qmin - g.zeroPoint)), high(hn::Set(d, g.qmax - g.zeroPoint)),
+          margin(hn::Set(d, marginOf(g.qmin - g.zeroPoint, g.qmax - g.zeroPoint)))
     {
     }
+    HWY_INLINE V clamped(V q) const { return hn::Max(low, hn::Min(high, q)); }
+    HWY_INLINE auto safe(V product, V nearest) const { return hn::Lt(hn::Abs(hn::Sub(product, nearest)), margin); }
+    /// The code less the zero point.
     HWY_INLINE V code(V x) const
     {
-        return hn::Max(low, hn::Min(high, hn::Add(hn::Round(hn::Div(x, scale)), zero)));
+        const V product = hn::Mul(x, inverse), nearest = hn::Round(product);
+        return HWY_LIKELY(hn::AllTrue(d, safe(product, nearest))) ? clamped(nearest) : divided(x, scale, low, high);
     }
-    HWY_INLINE V quantize(V x) const
+    /// The added zero turns -0 into the +0 that an integer code stands for.
+    HWY_INLINE V value(V code) const { return hn::MulAdd(code, scale, hn::Zero(d)); }
+    HWY_INLINE V quantize(V x) const { return value(code(x)); }
+    /// Two vectors with one branch.
+    HWY_INLINE void quantizeTwo(V a, V b, float *y) const
     {
-        // min and max drop a NaN on some machines and keep it on others
-        return hn::IfThenElse(hn::IsNaN(x), x, hn::Mul(hn::Sub(code(x), zero), scale));
+        const V productA = hn::Mul(a, inverse), nearestA = hn::Round(productA);
+        const V productB = hn::Mul(b, inverse), nearestB = hn::Round(productB);
+        const bool quick = hn::AllTrue(d, hn::And(safe(productA, nearestA), safe(productB, nearestB)));
+        V codeA = clamped(nearestA), codeB = clamped(nearestB);
+        if (HWY_UNLIKELY(!quick)) {
+            codeA = divided(a, scale, low, high);
+            codeB = divided(b, scale, low, high);
+        }
+        hn::StoreU(value(codeA), d, y);
+        hn::StoreU(value(codeB), d, y + hn::Lanes(d));
     }
 };
 
@@ -70,28 +116,41 @@ void fakeQuant(const float *x, float *y, std::size_t n, Affine group)
     const F d;
     const Group<F> g(d, group);
     const std::size_t lanes = hn::Lanes(d);
-    std::size_t i = 0;
+    const std::size_t block = 2 * lanes, blocks = n / block;
+    // A load waits for an earlier store whose address has the same low 12 bits. Fresh tensors of a power-of-two size lie
+    // just that way, the output a little above the input: then run downwards, where those loads are already done.
+    const std::size_t above = (reinterpret_cast<std::uintptr_t>(y) - reinterpret_cast<std::uintptr_t>(x)) & 4095;
+    if (above > 0 && above <= 1024)
+        for (std::size_t k = blocks; k-- > 0;)
+            g.quantizeTwo(hn::LoadU(d, x + k * block), hn::LoadU(d, x + k * block + lanes), y + k * block);
+    else
+        for (std::size_t k = 0; k < blocks; ++k)
+            g.quantizeTwo(hn::LoadU(d, x + k * block), hn::LoadU(d, x + k * block + lanes), y + k * block);
+    std::size_t i = blocks * block;
     for (; i + lanes <= n; i += lanes)
         hn::StoreU(g.quantize(hn::LoadU(d, x + i)), d, y + i);
     if (i < n)
         storeTail(d, g.quantize(loadTail(d, x + i, n - i, 0.0f)), y + i, n - i);
 }
 
-void fakeQuantEach(const float *x, float *y, std::size_t n, const float *scale, const float *zeroPoint, float qmin,
-                   float qmax)
+void fakeQuantEach(const float *x, float *y, std::size_t n, const Each &each)
 {
     const F d;
-    Group<F> g(d, {1, 0, qmin, qmax});
+    Group<F> g(d, {1, 0, each.lowest, each.highest});
     const std::size_t lanes = hn::Lanes(d);
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes) {
-        g.scale = hn::LoadU(d, scale + i);
-        g.zero = hn::LoadU(d, zeroPoint + i);
+        g.scale = hn::LoadU(d, each.scale + i);
+        g.inverse = hn::LoadU(d, each.inverse + i);
+        g.low = hn::LoadU(d, each.low + i);
+        g.high = hn::LoadU(d, each.high + i);
         hn::StoreU(g.quantize(hn::LoadU(d, x + i)), d, y + i);
     }
     if (i < n) {
-        g.scale = loadTail(d, scale + i, n - i, 1.0f);
-        g.zero = loadTail(d, zeroPoint + i, n - i, 0.0f);
+        g.scale = loadTail(d, each.scale + i, n - i, 1.0f);
+        g.inverse = loadTail(d, each.inverse + i, n - i, 1.0f);
+        g.low = loadTail(d, each.low + i, n - i, 0.0f);
+        g.high = loadTail(d, each.high + i, n - i, 0.0f);
         storeTail(d, g.quantize(loadTail(d, x + i, n - i, 0.0f)), y + i, n - i);
     }
 }
@@ -142,9 +201,11 @@ void codes(const float *x, std::int32_t *q, std::size_t n, Affine group)
     const F d;
     const I di;
     const Group<F> g(d, group);
+    const VF zero = hn::Set(d, group.zeroPoint);
     const std::size_t lanes = hn::Lanes(d);
     auto code = [&](VF v) HWY_ATTR {
-        return hn::ConvertTo(di, hn::IfThenElse(hn::IsNaN(v), g.zero, g.code(v)));
+        const VF offset = g.code(v);
+        return hn::ConvertTo(di, hn::Add(hn::IfThenElse(hn::IsNaN(offset), hn::Zero(d), offset), zero));
     };
     std::size_t i = 0;
     for (; i + lanes <= n; i += lanes)
@@ -232,23 +293,37 @@ void histogram(const float *x, std::size_t n, const Binning &b, std::uint32_t *c
     std::uint32_t *tables[4] = {counts, counts + (turn ? 1 : 0) * stride, counts + (turn ? 2 : 0) * stride,
                                 counts + (turn ? 3 : 0) * stride};
     std::uint64_t below = 0, above = 0;
-    HWY_ALIGN std::int32_t index[HWY_MAX_BYTES / sizeof(std::int32_t)];
-    auto bin = [&](VF v, std::size_t valid) HWY_ATTR {
+    constexpr std::size_t kVectors = 4;
+    HWY_ALIGN std::int32_t index[kVectors * HWY_MAX_BYTES / sizeof(std::int32_t)];
+    auto bin = [&](VF v, std::int32_t *to) HWY_ATTR {
         const auto isUnder = hn::Lt(v, lo), isOver = hn::Gt(v, hi);
         const auto inside = hn::And(hn::Ge(v, lo), hn::Le(v, hi));
         const VF raw = hn::Add(hn::Floor(hn::Mul(hn::Sub(v, base), inverse)), offset);
         const VF clamped = hn::Max(hn::Zero(d), hn::Min(last, raw));
-        hn::Store(hn::ConvertTo(di, hn::IfThenElse(inside, clamped, outside)), di, index);
+        hn::Store(hn::ConvertTo(di, hn::IfThenElse(inside, clamped, outside)), di, to);
         below += hn::CountTrue(d, isUnder);
         above += hn::CountTrue(d, isOver);
-        for (std::size_t k = 0; k < valid; ++k)
-            ++tables[k & 3][index[k]];
     };
     std::size_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-        bin(hn::LoadU(d, x + i), lanes);
-    if (i < n)
-        bin(loadTail(d, x + i, n - i, NAN), n - i);
+    // indices first, then counts: the stores of a vector are long done when its lanes are read
+    for (; i + kVectors * lanes <= n; i += kVectors * lanes) {
+        for (std::size_t k = 0; k < kVectors; ++k)
+            bin(hn::LoadU(d, x + i + k * lanes), index + k * lanes);
+        for (std::size_t k = 0; k < kVectors * lanes; k += 4) {
+            std::uint64_t pair[2];   // two at a time: fewer loads
+            std::memcpy(pair, index + k, sizeof(pair));
+            ++tables[0][std::uint32_t(pair[0])];
+            ++tables[1][pair[0] >> 32];
+            ++tables[2][std::uint32_t(pair[1])];
+            ++tables[3][pair[1] >> 32];
+        }
+    }
+    for (; i < n; i += lanes) {
+        const std::size_t valid = std::min(lanes, n - i);
+        bin(valid == lanes ? hn::LoadU(d, x + i) : loadTail(d, x + i, valid, NAN), index);
+        for (std::size_t k = 0; k < valid; ++k)
+            ++tables[k & 3][index[k]];
+    }
     *under += below;
     *over += above;
 }
@@ -314,10 +389,9 @@ void fakeQuant(const float *x, float *y, std::size_t n, Affine group)
 {
     HWY_DYNAMIC_DISPATCH(fakeQuant)(x, y, n, group);
 }
-void fakeQuantEach(const float *x, float *y, std::size_t n, const float *scale, const float *zeroPoint, float qmin,
-                   float qmax)
+void fakeQuantEach(const float *x, float *y, std::size_t n, const Each &each)
 {
-    HWY_DYNAMIC_DISPATCH(fakeQuantEach)(x, y, n, scale, zeroPoint, qmin, qmax);
+    HWY_DYNAMIC_DISPATCH(fakeQuantEach)(x, y, n, each);
 }
 void passInside(const float *g, const float *x, float *dx, std::size_t n, float lo, float hi)
 {

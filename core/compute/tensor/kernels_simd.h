@@ -15,9 +15,13 @@ struct Affine {
 
 /// y = (clamp(round(x / s) + z) - z) * s: true division, ties to even, NaN stays NaN. x and y may be the same.
 void fakeQuant(const float *x, float *y, std::size_t n, Affine group);
-/// The same with scale and zero point of their own for each element (the channel is the innermost dimension).
-void fakeQuantEach(const float *x, float *y, std::size_t n, const float *scale, const float *zeroPoint, float qmin,
-                   float qmax);
+/// The same with a group of its own for each element (the channel is the innermost dimension): the step, its inverse
+/// (NaN where that is not a normal float), qmin - zeroPoint and qmax - zeroPoint, and the extremes of these two.
+struct Each {
+    const float *scale, *inverse, *low, *high;
+    float lowest, highest;
+};
+void fakeQuantEach(const float *x, float *y, std::size_t n, const Each &each);
 /// dx = g where lo <= x <= hi, else 0.
 void passInside(const float *g, const float *x, float *dx, std::size_t n, float lo, float hi);
 /// LSQ: dx = g where low < x / s < high, else 0; returns the sum of g times the step's term (methods.md B13).

@@ -101,6 +101,31 @@ private Q_SLOTS:
         QVERIFY(same(affineFakeQuant(x, g), naive(x, g)));
     }
 
+    void midpoints()
+    {
+        // values a few floats around every midpoint, for steps that are not exact: where a product with 1/s goes wrong
+        for (const float s : {0.1f, 0.0118110236f, 3.3e-5f, 7.7f, 1e-8f, 1e-39f, 1.5e38f}) {
+            std::vector<float> values;
+            for (int q = -130; q < 130; ++q) {
+                float v = (float(q) + 0.5f) * s;
+                for (int step = 0; step < 4; ++step)
+                    v = std::nextafter(v, -kInf);
+                for (int step = 0; step < 9; ++step, v = std::nextafter(v, kInf))
+                    values.push_back(v);
+            }
+            for (const float large : {1e6f, 3e7f, 1e30f, -1e38f, 1e-42f})
+                values.push_back(large);
+            const at::Tensor x = at::tensor(values);
+            const AffineGrid g = tensorGrid(s, 0, -100, 100), wide = tensorGrid(s, 1000, 0, 65535);
+            QVERIFY(same(affineFakeQuant(x, g), naive(x, g)));
+            QVERIFY(same(affineFakeQuant(x, wide), naive(x, wide)));
+            AffineGrid each{std::vector<float>(values.size(), s), std::vector<float>(values.size(), 0), -100, 100, 1};
+            QVERIFY(same(affineFakeQuant(x.reshape({1, -1}), each), naive(x, g).reshape({1, -1})));
+        }
+        // no negative zero: an integer code has none
+        QVERIFY(!std::signbit(affineFakeQuant(at::tensor({-0.1f}), tensorGrid(1, 0, -1, 1)).item<float>()));
+    }
+
     void tensorSizes_data()
     {
         QTest::addColumn<qint64>("n");

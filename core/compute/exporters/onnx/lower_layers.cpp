@@ -19,13 +19,9 @@ Ints filled(Ints values, std::size_t size)
     return values;
 }
 
-Result<std::string> bias(OnnxWriter &w, const std::string &name, std::int64_t channels)
+Result<std::string> optional(OnnxWriter &w, const std::string &name)
 {
-    if (!w.absent(name))
-        return w.tensor(name);
-    if (w.wantsZeroBias.contains(&w.node()))
-        return w.initializer(at::zeros({channels}), w.node().name.empty() ? "zero_bias" : w.node().name + ".zero_bias");
-    return std::string();
+    return w.absent(name) ? std::string() : w.tensor(name);
 }
 
 // A layer may be called without a batch dimension; ONNX always has one.
@@ -75,7 +71,7 @@ Status convolution(OnnxWriter &w)
     BW_ASSIGN(const Ints pads, convolutionPads(w, kernel, dilation));
     BW_ASSIGN(const std::string input, w.tensor("input"));
     BW_ASSIGN(const std::string weightName, w.tensor("weight"));
-    BW_ASSIGN(const std::string biasName, bias(w, "bias", weight->shape[0]));
+    BW_ASSIGN(const std::string biasName, optional(w, "bias"));
     bool added = false;
     BW_ASSIGN(const std::string x, withBatch(w, input, w.result().rank(), kernel.size(), added));
     const std::string y = w.add("Conv", {x, weightName, biasName},
@@ -101,7 +97,7 @@ Status transposedConvolution(OnnxWriter &w)
     pads.insert(pads.end(), pads.begin(), pads.begin() + std::ptrdiff_t(kernel.size()));
     BW_ASSIGN(const std::string input, w.tensor("input"));
     BW_ASSIGN(const std::string weightName, w.tensor("weight"));
-    BW_ASSIGN(const std::string biasName, bias(w, "bias", weight->shape[1] * groups));
+    BW_ASSIGN(const std::string biasName, optional(w, "bias"));
     bool added = false;
     BW_ASSIGN(const std::string x, withBatch(w, input, w.result().rank(), kernel.size(), added));
     const std::string y =
@@ -122,12 +118,14 @@ Status linear(OnnxWriter &w)
     if (!weight || weight->rank() != 2 || !input || !input->tensor)
         return fail(ErrorKind::Unsupported, "a linear map whose weight or input is unknown");
     const std::int64_t outputs = weight->shape[0], features = weight->shape[1];
-    w.wantsZeroBias.insert(&w.node());
     BW_ASSIGN(std::string x, w.tensor("input"));
     BW_ASSIGN(const std::string weightName, w.tensor("weight"));
-    BW_ASSIGN(const std::string biasName, bias(w, "bias", outputs));
+    BW_ASSIGN(std::string biasName, optional(w, "bias"));
+    if (biasName.empty())
+        biasName = w.initializer(at::zeros({outputs}), w.node().name + ".zero_bias");
     const bool flat = input->rank() == 2;
-    if (!flat)
+    const auto layer = w.layerInputs.find(&w.node());
+    if (!flat && !(layer != w.layerInputs.end() && layer->second.flat))
         x = w.add("Reshape", {x, w.integers({-1, features})});
     const std::string y = w.add("Gemm", {x, weightName, biasName}, {Attribute::of("transB", std::int64_t(1))},
                                 flat ? w.resultName() : std::string());

@@ -87,10 +87,12 @@ public:
     [[nodiscard]] static Result<onnx::DataType> onnxType(at::ScalarType type);
 
     /// Set by the exporter: gives the layer's quantized input for the node that is being lowered.
-    struct LayerInput { int argument = 0; std::string name; };
+    struct LayerInput {
+        int argument = 0;
+        std::string name;
+        bool flat = false;   ///< already reshaped to two dimensions
+    };
     std::unordered_map<const Node *, LayerInput> layerInputs;
-    /// Layers that are given a bias of zeros so that the runtime does not fuse them into other arithmetic.
-    std::set<const Node *> wantsZeroBias;
 
 private:
     const Graph &m_graph;

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "commands.h"
+#include "format.h"
+#include "inputs.h"
+
+#include "cost/size_model.h"
+#include "engine/trials.h"
+#include "simulate/evaluator.h"
+
+#include <CLI/CLI.hpp>
+
+namespace bitwright::cli {
+
+namespace {
+
+struct Options { std::string model, data, config, metric, session; };
+
+Result<Output> evaluate(const Options &options, Console &console)
+{
+    BW_ASSIGN(const auto store, openSession(options.session));
+    BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
+    BW_ASSIGN(const auto assignment, readAssignment(*network, options.config, console));
+    BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
+    EvaluationOptions evaluation;
+    evaluation.incremental = false;   // one assignment: nothing to keep
+    evaluation.metric = defaultMetric(*data);
+    if (!options.metric.empty()) {
+        BW_ASSIGN(evaluation.metric, metricFromName(options.metric));
+    }
+    const bool folded = assignment.config.foldBatchNorm;
+    BW_ASSIGN(const auto simulation, Simulation::make(network, assignment.resolved, folded));
+    Evaluator evaluator(network, data);
+    BW_ASSIGN(const auto estimate, evaluator.evaluate(*simulation, evaluation, console.job()));
+    const auto &summary = network->summary();
+    const auto cost = modelCost(summary, assignment.resolved, folded);
+    if (store)
+        BW_CHECK(store->addTrial(makeTrial(summary, assignment.config, cost, evaluation.metric, estimate,
+                                           {"evaluation", options.data, {}, console.options().seed, -1})));
+    const auto floatBytes = floatSizeBytes(summary);
+    const auto *metric = metricName(evaluation.metric);
+    Output output;
+    output.firstKeys = {"metric", "value", "low", "high", "loss", "samples", "size_bytes", "float_size_bytes", "bops", "seconds"};
+    output.json = {{"metric", metric}, {"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high},
+                   {"loss", estimate.loss}, {"samples", estimate.samples}, {"size_bytes", cost.sizeBytes()},
+                   {"float_size_bytes", floatBytes}, {"bops", cost.bops}, {"seconds", estimate.seconds}};
+    TextTable table({{""}, {""}});
+    table.add({metric, withInterval(estimate.value, estimate.low, estimate.high) + " on " + grouped(estimate.samples) + " samples"});
+    table.add({"loss", fixed(estimate.loss, 4)});
+    table.add({"size", byteSize(double(cost.sizeBytes())) + " of " + byteSize(double(floatBytes)) + " in float (" +
+                           fixed(double(floatBytes) / double(std::max<std::int64_t>(1, cost.sizeBytes())), 2) + " times smaller)"});
+    table.add({"bit operations", fixed(cost.bops / 1e9, 3) + " G a sample"});
+    table.add({"time", fixed(estimate.seconds, 2) + " s"});
+    output.text = table.text().substr(1);
+    return output;
+}
+
+} // namespace
+
+Work declareEvaluate(CLI::App &app)
+{
+    auto options = std::make_shared<Options>();
+    app.add_option("MODEL", options->model, "Network file")->required();
+    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]")->required();
+    app.add_option("--config", options->config, "Assignment; without it the float network is measured");
+    app.add_option("--metric", options->metric, "top1, top5, agreement or sqnr (default top1, without labels agreement)")
+        ->check(CLI::IsMember({"top1", "top5", "agreement", "sqnr"}));
+    app.add_option("--session", options->session, "Session file that the result is added to");
+    return [options](Console &console) { return evaluate(*options, console); };
+}
+
+} // namespace bitwright::cli

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "commands.h"
+#include "format.h"
+#include "inputs.h"
+
+#include "cost/size_model.h"
+#include "engine/trials.h"
+#include "frontends/frontend.h"
+#include "simulate/calibration.h"
+#include "train/trainer.h"
+
+#include <CLI/CLI.hpp>
+
+#include <filesystem>
+
+namespace bitwright::cli {
+
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+    std::string model, data, evaluation, config, output, configOutput, session, checkpoint;
+    bool resume = false, noAugmentation = false, noReestimation = false;
+    FineTuneOptions training;
+};
+
+/// One run of the command: what the callbacks add to and what is written at the end.
+class FineTuning {
+public:
+    FineTuning(const Options &options, Console &console) : m_options(options), m_console(console) {}
+    Result<Output> run();
+
+private:
+    Status prepare();
+    void onStep(const StepReport &step);
+    void onEpoch(const EpochReport &epoch);
+    Status write(const WeightsState &state, const ResolvedConfig &config);
+    [[nodiscard]] Output output(const FineTuneResult &result) const;
+
+    const Options &m_options;
+    Console &m_console;
+    std::shared_ptr<const Network> m_network;
+    std::shared_ptr<const Dataset> m_training, m_evaluation;
+    std::unique_ptr<SessionStore> m_session;
+    std::unique_ptr<Evaluator> m_evaluator;
+    Assignment m_assignment;
+    ModelCost m_cost;
+    Metric m_metric = Metric::Top1;
+    std::vector<EpochReport> m_history;
+    Status m_stored;
+};
+
+Status FineTuning::prepare()
+{
+    BW_ASSIGN(m_session, openSession(m_options.session));
+    BW_ASSIGN(m_network, Network::open(m_options.model, m_console.job()));
+    BW_ASSIGN(m_assignment, readAssignment(*m_network, m_options.config, m_console));
+    BW_ASSIGN(m_training, openDataFor(*m_network, m_options.data, m_console));
+    m_evaluation = m_training;
+    if (!m_options.evaluation.empty() && m_options.evaluation != m_options.data) {
+        BW_ASSIGN(m_evaluation, openDataFor(*m_network, m_options.evaluation, m_console));
+    }
+    BW_CHECK(calibrateMissing(m_assignment, *m_network, *m_training, m_console));
+    m_cost = modelCost(m_network->summary(), m_assignment.resolved, m_assignment.config.foldBatchNorm);
+    m_evaluator = std::make_unique<Evaluator>(m_network, m_evaluation);
+    m_metric = defaultMetric(*m_evaluation);
+    return {};
+}
+
+void FineTuning::onStep(const StepReport &step)
+{
+    m_console.job().progress("epoch " + std::to_string(step.epoch) + "  loss " + fixed(step.loss, 4), step.step, step.totalSteps);
+}
+
+void FineTuning::onEpoch(const EpochReport &epoch)
+{
+    m_history.push_back(epoch);
+    m_console.note("epoch " + std::to_string(epoch.epoch) + "  loss " + fixed(epoch.loss, 4) +
+                   (epoch.evaluated ? "  " + std::string(metricName(m_metric)) + " " +
+                                          withInterval(epoch.estimate.value, epoch.estimate.low, epoch.estimate.high) : "") +
+                   (epoch.resumed ? "  (from the checkpoint)" : ""));
+    if (!m_session || epoch.resumed || !m_stored)
+        return;
+    const auto config = withValues(m_assignment.config, epoch.config, true);
+    const auto data = m_options.evaluation.empty() ? m_options.data : m_options.evaluation;
+    const auto added = m_session->addTrial(makeTrial(m_network->summary(), config, m_cost, m_metric, epoch.estimate,
+                                                     {"epoch", data, m_options.output, m_console.options().seed, epoch.epoch}));
+    if (!added)
+        m_stored = std::unexpected(added.error());
+}
+
+Status FineTuning::write(const WeightsState &state, const ResolvedConfig &config)
+{
+    BW_CHECK(writeWithParameters(m_options.model, state.tensors, m_options.output));
+    BW_CHECK(copySideFile(m_options.model, m_options.output));
+    if (m_options.configOutput.empty())
+        return {};
+    auto complete = withValues(m_assignment.config, config, true);
+    if (auto written = Network::open(m_options.output))   // the assignment is the new file's
+        complete.modelSha = (*written)->summary().sha256;
+    return writeConfig(complete, m_options.configOutput);
+}
+
+Output FineTuning::output(const FineTuneResult &result) const
+{
+    constexpr auto kRight = TextTable::Align::Right;
+    TextTable table({{"epoch", kRight}, {"loss", kRight}, {metricName(m_metric)}, {"size", kRight}});
+    Output output;
+    output.firstKeys = {"metric", "history", "best", "epoch", "loss", "value", "low", "high", "size_bytes"};
+    output.json = {{"metric", metricName(m_metric)}, {"history", json::array()}, {"best", nullptr}, {"model", m_options.output}};
+    const auto bytes = m_cost.sizeBytes();
+    const EpochReport *best = nullptr;
+    for (const auto &epoch : result.history) {
+        output.json["history"].push_back({{"epoch", epoch.epoch}, {"loss", epoch.loss}, {"value", epoch.estimate.value},
+                                          {"low", epoch.estimate.low}, {"high", epoch.estimate.high}, {"size_bytes", bytes}});
+        table.add({std::to_string(epoch.epoch), fixed(epoch.loss, 4),
+                   withInterval(epoch.estimate.value, epoch.estimate.low, epoch.estimate.high), byteSize(double(bytes))});
+        if (best == nullptr || epoch.estimate.value > best->estimate.value)
+            best = &epoch;
+    }
+    if (best != nullptr)
+        output.json["best"] = {{"epoch", best->epoch}, {"value", best->estimate.value}, {"size_bytes", bytes}};
+    output.text = table.text() + "\nwritten: " + m_options.output +
+                  (m_options.configOutput.empty() ? "" : ", " + m_options.configOutput) + "\n";
+    return output;
+}
+
+Result<Output> FineTuning::run()
+{
+    BW_CHECK(prepare());
+    FineTuneInput input;
+    input.network = m_network;
+    input.config = m_assignment.resolved;
+    input.foldBatchNorm = m_assignment.config.foldBatchNorm;
+    input.options = m_options.training;
+    input.options.seed = m_console.options().seed;
+    input.options.shift = input.options.flip = !m_options.noAugmentation;
+    input.options.reestimateBatchNorm = !m_options.noReestimation;
+    input.training = m_training;
+    input.evaluation = m_evaluator.get();
+    input.metric = m_metric;
+    input.checkpoint = m_options.checkpoint.empty() ? m_options.output + ".checkpoint" : m_options.checkpoint;
+    input.resume = m_options.resume;
+    FineTuneCallbacks callbacks;
+    callbacks.step = [this](const StepReport &step) { onStep(step); };
+    callbacks.epoch = [this](const EpochReport &epoch) { onEpoch(epoch); };
+    auto context = m_console.job();
+    context.report = {};   // the steps say more
+    const auto result = fineTune(input, context, callbacks);
+    if (!result) {
+        if (isCancelled(result.error()) && !m_history.empty())
+            BW_CHECK(write(*m_history.back().state, m_history.back().config));
+        return std::unexpected(result.error());
+    }
+    BW_CHECK(m_stored);
+    BW_CHECK(write(*result->state, result->config));
+    std::error_code ignored;   // a finished run leaves nothing to go on from
+    std::filesystem::remove(input.checkpoint, ignored);
+    return output(*result);
+}
+
+} // namespace
+
+Work declareFinetune(CLI::App &app)
+{
+    auto options = std::make_shared<Options>();
+    auto &training = options->training;
+    app.add_option("MODEL", options->model, "Network file")->required();
+    app.add_option("--data", options->data, "Training data, KIND:PATH[,option=value…]")->required();
+    app.add_option("--eval-data", options->evaluation, "Data that each epoch is measured on (default: the training data)");
+    app.add_option("--config", options->config, "Assignment to train under")->required();
+    app.add_option("--epochs", training.epochs, "Epochs")->required()->check(CLI::Range(1, 100000));
+    app.add_option("-o,--output", options->output, "The trained network, in MODEL's own format")->required();
+    app.add_option("--config-out", options->configOutput, "The assignment with all values");
+    app.add_option("--optimizer", training.optimizer, "sgd or adam")->check(CLI::IsMember({"sgd", "adam"}))->capture_default_str();
+    app.add_option("--lr", training.learningRate, "Learning rate")->capture_default_str();
+    app.add_option("--schedule", training.schedule, "cosine, step or constant")
+        ->check(CLI::IsMember({"cosine", "step", "constant"}))->capture_default_str();
+    app.add_option("--batch", training.batch, "Samples a step")->capture_default_str();
+    app.add_option("--momentum", training.momentum, "Momentum of sgd")->capture_default_str();
+    app.add_option("--weight-decay", training.weightDecay, "Weight decay")->capture_default_str();
+    app.add_option("--label-smoothing", training.labelSmoothing, "Label smoothing")->capture_default_str();
+    app.add_flag("--no-augmentation", options->noAugmentation, "No shifts and flips");
+    app.add_flag("--no-reestimation", options->noReestimation, "Leave the batch-norm statistics as training left them");
+    app.add_option("--checkpoint", options->checkpoint, "Where each epoch is saved (default: OUTPUT.checkpoint)");
+    app.add_flag("--resume", options->resume, "Go on from the checkpoint");
+    app.add_option("--session", options->session, "Session file that each epoch is added to");
+    return [options](Console &console) { return FineTuning(*options, console).run(); };
+}
+
+} // namespace bitwright::cli
