@@ -456,6 +456,65 @@ class PixelShuffle(nn.Module):
         return self.last(self.shuffle(self.conv(x)))
 
 
+class Recurrent(nn.Module):
+    """Weights in lists, results in tuples."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(6, 8, 2, batch_first=True)
+        self.gru = nn.GRU(8, 4, batch_first=True)
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, x):
+        y, _ = self.lstm(x)
+        _, h = self.gru(y)
+        return self.fc(torch.cat([y[:, -1, :4], h[0]], 1))
+
+
+class Assignments(nn.Module):
+    """Writes into slices, indices by a tensor and by a step, a residual sum in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+        self.register_buffer("order", torch.tensor([2, 0, 1]))
+
+    def forward(self, x):
+        y = self.fc(x)
+        y[:, 0] = 0.5
+        y[:, 1:3] = y[:, 1:3] * 2
+        y += x
+        y = F.relu_(y)
+        return torch.cat([y[:, self.order], torch.where(y > 0.1, y, -y)[..., ::2], y.topk(2, dim=1)[0]], 1)
+
+
+class EmptyGuards(nn.Module):
+    """Library layers that look at sizes: LocalResponseNorm at empty input, circular padding, ceil_mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular")
+        self.norm = nn.LocalResponseNorm(2)
+        self.pool = nn.AvgPool2d(3, 2, 1, ceil_mode=True)
+        self.unfold = nn.Unfold(2)
+
+    def forward(self, x):
+        size = x.shape[-2:]
+        y = self.pool(self.norm(self.conv(x)))
+        return self.unfold(F.interpolate(y, size=size, mode="bilinear", align_corners=False)).sum(2)
+
+
+class FixedBatch(nn.Module):
+    """A batch of four is written into a reshape."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, 5)
+
+    def forward(self, x):
+        return self.fc(x.view(4, 12))
+
+
 class DataDependent(nn.Module):
     """Cannot become a static graph: two places that look at values."""
 
@@ -507,6 +566,10 @@ NETWORKS = {
     "two_inputs": (TwoInputs, [(6,), (5,)], ALL),
     "constants": (Constants, [(3, 6, 6)], ALL),
     "pixel_shuffle": (PixelShuffle, [(3, 6, 6)], ALL),
+    "recurrent": (Recurrent, [(5, 6)], ("script", "trace")),
+    "assignments": (Assignments, [(6,)], ("script", "trace")),
+    "empty_guards": (EmptyGuards, [(3, 8, 8)], ("script", "trace")),
+    "fixed_batch": (FixedBatch, [(12,)], ("script", "trace")),
     "data_dependent": (DataDependent, [(4,)], ("script",)),
     "train_mode": (Saved, [(1, 28, 28)], ALL),
     "half_batch": (Reshape, [(1, 10, 10)], ("fixed",)),
@@ -574,11 +637,11 @@ def write(name, out):
     randomize(model)
     model.eval()
     inputs = [make_input(shape, 64) for shape in shapes]
-    if name != "data_dependent":
+    if name not in ("data_dependent", "fixed_batch"):
         torch.save({key: value.detach() for key, value in expected(model, inputs).items()}, out / f"{name}.expected")
     if name == "train_mode":
         model.train()
-    example = tuple(x[:2] for x in inputs)
+    example = tuple(x[:4 if name == "fixed_batch" else 2] for x in inputs)
     torch.backends.mha.set_fastpath_enabled(False)
     if "script" in kinds:
         torch.jit.save(torch.jit.script(model), str(out / f"{name}.script.pt"))

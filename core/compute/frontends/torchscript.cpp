@@ -28,11 +28,6 @@ namespace jit = torch::jit;
 
 using Zip = std::unique_ptr<zip_t, decltype([](zip_t *archive) { zip_discard(archive); })>;
 
-std::string fileName(const std::string &path)
-{
-    return path;
-}
-
 bool probeTorchScript(const std::string &path)
 {
     std::ifstream file(path, std::ios::binary);
@@ -57,7 +52,7 @@ Status checkArchive(const std::string &path)
     const Zip archive(zip_open(path.c_str(), ZIP_RDONLY, &code));
     const std::string mend = "; copy or export the file again";
     if (!archive)
-        return fail(ErrorKind::Parse, fileName(path) + " is no readable archive, it is cut off or damaged" + mend);
+        return fail(ErrorKind::Parse, path + " is no readable archive, it is cut off or damaged" + mend);
     std::vector<char> buffer(1 << 16);
     for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
         zip_file_t *record = zip_fopen_index(archive.get(), zip_uint64_t(i), 0);
@@ -67,7 +62,7 @@ Status checkArchive(const std::string &path)
         if (record)
             zip_fclose(record);
         if (got < 0)
-            return fail(ErrorKind::Parse, fileName(path) + " is damaged, the checksum of its record " +
+            return fail(ErrorKind::Parse, path + " is damaged, the checksum of its record " +
                                               std::string(zip_get_name(archive.get(), zip_uint64_t(i), 0)) +
                                               " does not match" + mend);
     }
@@ -77,7 +72,7 @@ Status checkArchive(const std::string &path)
 Result<jit::Module> loadModule(const std::string &path)
 {
     BW_CHECK(checkArchive(path));
-    return guarded("cannot read " + fileName(path) + " as TorchScript", ErrorKind::Parse,
+    return guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
                    [&] { return jit::load(path, c10::Device(c10::kCPU)); });
 }
 
@@ -149,7 +144,7 @@ void describeInputs(Graph &graph, const FoundInputs &found)
 
 Result<Graph> convert(const std::string &path, jit::Module &module, const JobContext &context)
 {
-    const std::string name = fileName(path);
+    const std::string &name = path;
     if (!module.find_method("forward"))
         return fail(ErrorKind::Unsupported, name + " has no forward method; export the network itself with torch.jit.script");
     module.eval();
@@ -161,8 +156,12 @@ Result<Graph> convert(const std::string &path, jit::Module &module, const JobCon
     if (!walked || !walked->graph.inputs.empty()) {
         const std::vector<Guesses> guesses =
             walked ? guessInputs(walked->graph, tensors) : std::vector<Guesses>{guessInputs({}, tensors)};
-        found = findInputs(module, tensors, statedInputs(path), guesses,
-                           walked ? candidateBatches(walked->graph) : std::vector<std::int64_t>{3, 1}, context);
+        const StatedInputs stated = statedInputs(path);
+        std::vector<std::int64_t> batches =
+            walked ? candidateBatches(walked->graph) : std::vector<std::int64_t>{3, 1};
+        if (stated.batch > 0 && std::ranges::find(batches, stated.batch) == batches.end())
+            batches.push_back(stated.batch);
+        found = findInputs(module, tensors, stated.inputs, guesses, batches, context);
     }
     if (context.stopped())
         return cancelled();
@@ -189,19 +188,27 @@ Result<Graph> convert(const std::string &path, jit::Module &module, const JobCon
 Result<Graph> loadTorchScript(const std::string &path, const JobContext &context)
 {
     BW_ASSIGN(jit::Module module, loadModule(path));
-    return guarded("cannot read " + fileName(path) + " as TorchScript", ErrorKind::Parse,
+    return guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
                    [&]() -> Result<Graph> { return convert(path, module, context); });
 }
 
-/// Copies an archive without its debug records, which name the files and folders that the network was written in.
-void copyWithoutDebug(const std::string &source, const std::string &target)
+/// Copies a newly saved archive without its debug records, which name the files and folders that the network was
+/// written in, and with the sizes of the traced inputs, which LibTorch does not keep.
+void copyRecords(const std::string &saved, const std::string &source, const std::string &target)
 {
-    caffe2::serialize::PyTorchStreamReader reader(source);
+    caffe2::serialize::PyTorchStreamReader reader(saved), original(source);
     caffe2::serialize::PyTorchStreamWriter writer(target);
-    for (const std::string &record : reader.getAllRecords()) {
+    const std::vector<std::string> records = reader.getAllRecords();
+    for (const std::string &record : records) {
         if (record.ends_with(".debug_pkl") || record == ".data/serialization_id")
             continue;
         const auto [data, size] = reader.getRecord(record);
+        writer.writeRecord(record, data.get(), size);
+    }
+    for (const std::string &record : original.getAllRecords()) {
+        if (!record.starts_with("traced_inputs") || std::ranges::find(records, record) != records.end())
+            continue;
+        const auto [data, size] = original.getRecord(record);
         writer.writeRecord(record, data.get(), size);
     }
     writer.writeEndOfFile();
@@ -234,10 +241,10 @@ Status writeTorchScript(const std::string &source, const ParameterMap &replaced,
 {
     BW_ASSIGN(jit::Module module, loadModule(source));
     const std::string raw = target + ".raw", part = target + ".part";
-    Status status = guarded("cannot write " + fileName(target), ErrorKind::Io, [&]() -> Status {
-        BW_CHECK(replaceTensors(module, replaced, fileName(source)));
+    Status status = guarded("cannot write " + target, ErrorKind::Io, [&]() -> Status {
+        BW_CHECK(replaceTensors(module, replaced, source));
         module.save(raw);
-        copyWithoutDebug(raw, part);
+        copyRecords(raw, source, part);
         std::filesystem::rename(part, target);
         return {};
     });

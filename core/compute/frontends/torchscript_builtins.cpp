@@ -95,6 +95,13 @@ const std::unordered_map<std::string, Walker::Handler> &Walker::handlers()
         {"aten::is_autocast_enabled", &Walker::runTensorFact},
         {"aten::is_autocast_cpu_enabled", &Walker::runTensorFact},
         {"aten::size", &Walker::runSize},
+        {"aten::numel", &Walker::runNumel},
+        {"aten::eq", &Walker::runCompare},
+        {"aten::ne", &Walker::runCompare},
+        {"aten::gt", &Walker::runCompare},
+        {"aten::ge", &Walker::runCompare},
+        {"aten::lt", &Walker::runCompare},
+        {"aten::le", &Walker::runCompare},
         {"aten::len", &Walker::runLen},
         {"prim::NumToTensor", &Walker::runNumToTensor},
         {"aten::Int", &Walker::runToNumber},
@@ -301,7 +308,9 @@ bool Walker::runSize(const Node *node)
                 throw SampleRefused("a tensor of another rank is expected");
             size = tensor.size(dimension);
         }
-        return emitGlue("prim::shape", {given[0], Value::ofConstant(dimension)}, size);
+        ValuePtr made = emitGlue("prim::shape", {given[0], Value::ofConstant(dimension)}, size);
+        made->positive = true;
+        return made;
     };
     if (given.size() == 2) {
         const auto dimension = constantOf(*given[1]);
@@ -318,6 +327,27 @@ bool Walker::runSize(const Node *node)
     for (std::int64_t i = 0; i < sample->toTensor().dim(); ++i)
         sizes.push_back(one(i));
     set(node->output(), Value::container(Kind::List, std::move(sizes), node->output()->type()));
+    return true;
+}
+
+bool Walker::runNumel(const Node *node)
+{
+    if (get(node->input())->kind != Kind::Dynamic)
+        return false;
+    emitOperator(node);
+    get(node->output())->positive = true;
+    return true;
+}
+
+/// Branches for empty tensors are never taken.
+bool Walker::runCompare(const Node *node)
+{
+    const Values given = arguments(node);
+    const auto zero = given.size() == 2 && given[0]->positive ? constantOf(*given[1]) : std::nullopt;
+    if (!zero || !zero->isInt() || zero->toInt() != 0)
+        return false;
+    const c10::Symbol kind = node->kind();
+    setConstant(node, kind == c10::aten::ne || kind == c10::aten::gt || kind == c10::aten::ge);
     return true;
 }
 

@@ -172,7 +172,7 @@ void addFlattened(Guesses &guesses, std::int64_t features, c10::ScalarType dtype
 {
     for (const std::int64_t channels : {1, 3}) {
         const auto side = std::int64_t(std::llround(std::sqrt(double(features) / double(channels))));
-        if (side > 1 && side * side * channels == features)
+        if (side >= 8 && side * side * channels == features)
             add(guesses, {channels, side, side}, dtype);
     }
     add(guesses, {features}, dtype);
@@ -247,7 +247,7 @@ std::vector<InputGuess> sideFile(const std::string &path)
 }
 
 /// A traced file keeps the sizes of its example inputs (their storages are empty, so nothing is read but sizes).
-std::vector<InputGuess> tracedInputs(const std::string &path)
+std::vector<InputGuess> tracedInputs(const std::string &path, std::int64_t &batch)
 {
     std::vector<InputGuess> inputs;
     try {
@@ -261,6 +261,7 @@ std::vector<InputGuess> tracedInputs(const std::string &path)
                 return {};
             const at::Tensor &tensor = input.toTensor();
             inputs.push_back({Shape(tensor.sizes().begin() + 1, tensor.sizes().end()), tensor.scalar_type()});
+            batch = tensor.size(0);
         }
     } catch (const std::exception &) {
         return {};   // only a hint
@@ -299,10 +300,13 @@ Attempt attempt(const torch::jit::Module &module, const TensorTable &tensors, co
 
 } // namespace
 
-std::vector<InputGuess> statedInputs(const std::string &path)
+StatedInputs statedInputs(const std::string &path)
 {
-    std::vector<InputGuess> inputs = tracedInputs(path);
-    return inputs.empty() ? sideFile(path) : inputs;
+    StatedInputs stated;
+    stated.inputs = tracedInputs(path, stated.batch);
+    if (stated.inputs.empty())
+        stated = {sideFile(path), 0};
+    return stated;
 }
 
 std::vector<Guesses> guessInputs(const Graph &graph, const TensorTable &tensors)
@@ -354,14 +358,18 @@ FoundInputs findInputs(const torch::jit::Module &module, const TensorTable &tens
         return false;
     };
     const auto deadline = Clock::now() + std::chrono::seconds(20);
+    if (stated.size() == guesses.size())
+        for (const std::int64_t batch : batches)
+            if (tryOne(stated, batch))
+                return found;
+    if (!fallback.inputs.empty()) {
+        fallback.refusal.clear();
+        return fallback;
+    }
+    std::size_t longest = 0;
+    for (const Guesses &list : guesses)
+        longest = std::max(longest, list.size());
     for (const std::int64_t batch : batches) {
-        if (stated.size() == guesses.size() && tryOne(stated, batch))
-            return found;
-        if (!fallback.inputs.empty() && !stated.empty())
-            break;
-        std::size_t longest = 0;
-        for (const Guesses &list : guesses)
-            longest = std::max(longest, list.size());
         for (std::size_t i = 0; i < longest && Clock::now() < deadline && !context.stopped(); ++i) {
             std::vector<InputGuess> inputs;
             for (const Guesses &list : guesses)
@@ -369,7 +377,7 @@ FoundInputs findInputs(const torch::jit::Module &module, const TensorTable &tens
             if (tryOne(inputs, batch))
                 return found;
         }
-        if (!fallback.inputs.empty())
+        if (!fallback.inputs.empty() && !fallback.fixedBatch)
             break;
     }
     if (!fallback.inputs.empty()) {

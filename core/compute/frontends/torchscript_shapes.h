@@ -21,7 +21,11 @@ struct InputGuess {
 using Guesses = std::vector<InputGuess>;
 
 /// What the file itself (traced inputs) or a side file says, one entry per input; empty where neither does.
-std::vector<InputGuess> statedInputs(const std::string &path);
+struct StatedInputs {
+    std::vector<InputGuess> inputs;
+    std::int64_t batch = 0;        ///< of the example that was traced, else 0
+};
+StatedInputs statedInputs(const std::string &path);
 
 /// Guesses for each input of a graph that was walked without samples, by what reads the input first.
 std::vector<Guesses> guessInputs(const Graph &graph, const TensorTable &tensors);

@@ -34,6 +34,7 @@ struct Value {
     std::vector<c10::IValue> keys;      ///< of Dict
     std::string path;                   ///< of Object: its qualified name
     std::string reason;                 ///< of Unknown
+    bool positive = false;              ///< of a number: a size, which is never 0
     ValuePtr number;                    ///< of a tensor made from a number: that number
 
     static ValuePtr ofConstant(c10::IValue value);

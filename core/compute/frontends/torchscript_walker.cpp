@@ -92,26 +92,31 @@ std::string placeOf(const jit::Node *node)
     return file.substr(file.find_last_of('/') + 1) + " line " + std::to_string(line);
 }
 
+namespace {
+
+/// Where a tensor lies: the same for tied ones. Empty without elements.
+std::string spotOf(const at::Tensor &tensor)
+{
+    if (!tensor.defined() || !tensor.has_storage() || tensor.numel() == 0)
+        return {};
+    std::ostringstream text;
+    text << storageOf(tensor) << ' ' << tensor.storage_offset() << tensor.sizes() << tensor.strides();
+    return text.str();
+}
+
+} // namespace
+
 TensorTable::TensorTable(const jit::Module &module)
 {
-    std::unordered_map<std::string, std::size_t> bySpot;
     auto add = [&](const std::string &name, const at::Tensor &tensor, bool trainable) {
         if (!tensor.defined() || byName.contains(name))
             return;
-        std::string spot;
-        if (tensor.has_storage() && tensor.numel() > 0) {
-            std::ostringstream text;
-            text << storageOf(tensor) << ' ' << tensor.storage_offset() << tensor.sizes() << tensor.strides();
-            spot = text.str();
-        }
-        const auto tied = spot.empty() ? bySpot.end() : bySpot.find(spot);
-        if (tied != bySpot.end()) {
-            byName[name] = tied->second;
+        const int tied = find(tensor);
+        byName[name] = tied < 0 ? entries.size() : std::size_t(tied);
+        if (tied >= 0)
             return;
-        }
-        byName[name] = entries.size();
-        if (!spot.empty())
-            bySpot[spot] = entries.size();
+        if (const std::string spot = spotOf(tensor); !spot.empty())
+            m_bySpot[spot] = entries.size();
         const at::Tensor detached = tensor.detach();
         entries.push_back({name, detached, at::empty_like(detached, detached.options().device(c10::kMeta)), trainable});
     };
@@ -122,6 +127,13 @@ TensorTable::TensorTable(const jit::Module &module)
     for (const auto &attribute : module.named_attributes(true))
         if (attribute.value.isTensor())
             add(attribute.name, attribute.value.toTensor(), false);
+}
+
+int TensorTable::find(const at::Tensor &tensor) const
+{
+    const std::string spot = spotOf(tensor);
+    const auto found = spot.empty() ? m_bySpot.end() : m_bySpot.find(spot);
+    return found == m_bySpot.end() ? -1 : int(found->second);
 }
 
 Walker::Walker(const jit::Module &module, const TensorTable &tensors, WalkOptions options)
@@ -291,9 +303,25 @@ bool Walker::runGetAttr(const Node *node)
     } else if (value.isTensor() && value.toTensor().defined() && m_tensors.byName.contains(path)) {
         set(node->output(), m_parameterValues[m_tensors.byName.at(path)]);
     } else {
-        set(node->output(), fromConstant(value));
+        set(node->output(), m_attributes[path] = fromAttribute(value));
     }
     return true;
+}
+
+/// An attribute's value; tensors in lists may be parameters (the flat weights of an LSTM).
+ValuePtr Walker::fromAttribute(const c10::IValue &value)
+{
+    if (value.isTensor()) {
+        const int index = m_tensors.find(value.toTensor());
+        return index < 0 ? Value::ofConstant(value) : m_parameterValues[std::size_t(index)];
+    }
+    if (value.isTensorList()) {
+        Values items;
+        for (const c10::IValue &item : value.toListRef())
+            items.push_back(fromAttribute(item));
+        return Value::container(Value::Kind::List, std::move(items), value.type());
+    }
+    return fromConstant(value);
 }
 
 bool Walker::runSetAttr(const Node *node)

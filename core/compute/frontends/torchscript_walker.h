@@ -27,6 +27,11 @@ struct TensorTable {
     std::vector<Entry> entries;
     std::unordered_map<std::string, std::size_t> byName;   ///< every name, tied ones too
     explicit TensorTable(const torch::jit::Module &module);
+    /// The index of the entry that is this very tensor, or -1.
+    [[nodiscard]] int find(const at::Tensor &tensor) const;
+
+private:
+    std::unordered_map<std::string, std::size_t> m_bySpot;
 };
 
 /// The program cannot run on the sample input: it raises, or an operator refuses the shapes.
@@ -64,6 +69,7 @@ private:
     Values callGraph(torch::jit::Graph &graph, const Values &arguments);
     bool runConstant(const Node *node);
     bool runGetAttr(const Node *node);
+    ValuePtr fromAttribute(const c10::IValue &value);
     bool runSetAttr(const Node *node);
     bool runCallMethod(const Node *node);
     bool runIf(const Node *node);
@@ -94,6 +100,8 @@ private:
     bool runIsInstance(const Node *node);
     bool runTensorFact(const Node *node);
     bool runSize(const Node *node);
+    bool runNumel(const Node *node);
+    bool runCompare(const Node *node);
     bool runLen(const Node *node);
     bool runNumToTensor(const Node *node);
     bool runToNumber(const Node *node);

@@ -50,14 +50,16 @@ Layout layoutOf(const at::Tensor &x, const AffineGrid *grid)
     return layout;
 }
 
-/// Calls body(piece, group, offset, length) for each piece, on several threads where it pays.
+/// Calls body(piece, group, offset, length) for each piece, on several threads where it pays; the last piece first when
+/// `downwards` (simd::runsDownwards).
 template <class Body>
-void forPieces(const Layout &layout, const Body &body)
+void forPieces(const Layout &layout, const Body &body, bool downwards = false)
 {
     if (layout.inner == 0 || layout.rows == 0)
         return;
     parallelRanges(layout.pieces(), layout.grain(), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t piece = begin; piece < end; ++piece) {
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::int64_t piece = downwards ? begin + end - 1 - i : i;
             const std::int64_t row = piece / layout.piecesPerRow, part = piece % layout.piecesPerRow;
             const std::int64_t start = part * kPiece;
             body(piece, row % layout.groups, row * layout.inner + start, std::min(kPiece, layout.inner - start));
@@ -166,7 +168,7 @@ at::Tensor affineFakeQuant(const at::Tensor &x, const AffineGrid &grid, bool may
     }
     forPieces(layout, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
         simd::fakeQuant(from + offset, to + offset, std::size_t(length), groupOf(grid, group));
-    });
+    }, simd::runsDownwards(from, to));
     return out;
 }
 

@@ -117,10 +117,7 @@ void fakeQuant(const float *x, float *y, std::size_t n, Affine group)
     const Group<F> g(d, group);
     const std::size_t lanes = hn::Lanes(d);
     const std::size_t block = 2 * lanes, blocks = n / block;
-    // A load waits for an earlier store whose address has the same low 12 bits. Fresh tensors of a power-of-two size lie
-    // just that way, the output a little above the input: then run downwards, where those loads are already done.
-    const std::size_t above = (reinterpret_cast<std::uintptr_t>(y) - reinterpret_cast<std::uintptr_t>(x)) & 4095;
-    if (above > 0 && above <= 1024)
+    if (runsDownwards(x, y))
         for (std::size_t k = blocks; k-- > 0;)
             g.quantizeTwo(hn::LoadU(d, x + k * block), hn::LoadU(d, x + k * block + lanes), y + k * block);
     else
@@ -296,13 +293,14 @@ void histogram(const float *x, std::size_t n, const Binning &b, std::uint32_t *c
     constexpr std::size_t kVectors = 4;
     HWY_ALIGN std::int32_t index[kVectors * HWY_MAX_BYTES / sizeof(std::int32_t)];
     auto bin = [&](VF v, std::int32_t *to) HWY_ATTR {
-        const auto isUnder = hn::Lt(v, lo), isOver = hn::Gt(v, hi);
         const auto inside = hn::And(hn::Ge(v, lo), hn::Le(v, hi));
-        const VF raw = hn::Add(hn::Floor(hn::Mul(hn::Sub(v, base), inverse)), offset);
-        const VF clamped = hn::Max(hn::Zero(d), hn::Min(last, raw));
-        hn::Store(hn::ConvertTo(di, hn::IfThenElse(inside, clamped, outside)), di, to);
-        below += hn::CountTrue(d, isUnder);
-        above += hn::CountTrue(d, isOver);
+        // only the upper end needs a clamp: what is inside is not below the first bin
+        const VF raw = hn::Min(last, hn::Add(hn::Floor(hn::Mul(hn::Sub(v, base), inverse)), offset));
+        hn::Store(hn::ConvertTo(di, hn::IfThenElse(inside, raw, outside)), di, to);
+        if (HWY_UNLIKELY(!hn::AllTrue(d, inside))) {
+            below += hn::CountTrue(d, hn::Lt(v, lo));
+            above += hn::CountTrue(d, hn::Gt(v, hi));
+        }
     };
     std::size_t i = 0;
     // indices first, then counts: the stores of a vector are long done when its lanes are read

@@ -25,7 +25,7 @@ const std::vector<const char *> kNetworks{
     "adaptive",   "upsampling", "modules",          "mlp",        "convs",      "norms",        "attention",
     "manual_attention", "multihead", "encoder",     "unet",       "dense",      "grouped",      "tied",
     "reshape",    "activations", "einsum",          "splitting",  "embedding",  "two_inputs",   "constants",
-    "pixel_shuffle", "train_mode"};
+    "pixel_shuffle", "train_mode", "recurrent",       "assignments", "empty_guards"};
 
 Result<Graph> loadFile(const std::string &path)
 {
@@ -228,6 +228,43 @@ private Q_SLOTS:
         }
     }
 
+    void keepsAFixedBatch()
+    {
+        for (const char *kind : {"script", "trace"}) {
+            const auto &graph = loadOnce(pathOf("fixed_batch", kind));
+            QVERIFY2(graph.has_value(), graph ? "" : graph.error().message.c_str());
+            QCOMPARE(graph->fixedBatch, 4);
+            QCOMPARE(graph->inputs.front().info.shape, (Shape{4, 12}));
+            // Six samples: a slice of four, and two padded.
+            const at::Tensor input = at::linspace(-1, 1, 72).reshape({6, 12});
+            const Executor executor(std::make_shared<Graph>(*graph));
+            const at::NoGradGuard noGrad;
+            const auto result = executor.runBatch(input, executor.bind());
+            QVERIFY2(result.has_value(), result ? "" : result.error().message.c_str());
+            const at::Tensor wanted = at::addmm(graph->parameter("fc.bias")->tensor, input,
+                                                graph->parameter("fc.weight")->tensor.t());
+            QVERIFY(difference(*result, wanted) < 1e-5);
+        }
+    }
+
+    void referenceAgrees()
+    {
+        for (const char *name : {"resnet20", "tuple_out", "list_out", "two_inputs"}) {
+            const Expected expected = readExpected(g_folder + "/" + name + ".expected");
+            auto reference = TorchScriptReference::load(pathOf(name, "script"));
+            QVERIFY(reference.has_value());
+            const at::NoGradGuard noGrad;
+            QVERIFY(reference->warmUp(listOf(expected, "in"), 2).has_value());
+            const auto outputs = reference->run(listOf(expected, "in"));
+            const auto wanted = listOf(expected, "out");
+            QVERIFY(outputs.has_value());
+            QCOMPARE(outputs->size(), wanted.size());
+            for (std::size_t i = 0; i < wanted.size(); ++i)
+                QVERIFY(difference((*outputs)[i], wanted[i]) < 1e-5);
+        }
+        QVERIFY(!TorchScriptReference::load(g_folder + "/no such file").has_value());
+    }
+
     void namesWhatDependsOnData()
     {
         const auto &graph = loadOnce(pathOf("data_dependent", "script"));
@@ -288,6 +325,7 @@ private Q_SLOTS:
             QVERIFY2(written.has_value(), written ? "" : written.error().message.c_str());
             const auto again = loadFile(target);
             QVERIFY2(again.has_value(), again ? "" : again.error().message.c_str());
+            QCOMPARE(again->inputs.front().info.shape, graph->inputs.front().info.shape);
             const at::Tensor input = at::linspace(-1, 1, 2 * 784).reshape({2, 1, 28, 28});
             const at::NoGradGuard noGrad;
             const Executor before(std::make_shared<Graph>(*graph)), after(std::make_shared<Graph>(*again));
