@@ -308,12 +308,10 @@ void histogram(const float *x, std::size_t n, const Binning &b, std::uint32_t *c
         for (std::size_t k = 0; k < kVectors; ++k)
             bin(hn::LoadU(d, x + i + k * lanes), index + k * lanes);
         for (std::size_t k = 0; k < kVectors * lanes; k += 4) {
-            std::uint64_t pair[2];   // two at a time: fewer loads
-            std::memcpy(pair, index + k, sizeof(pair));
-            ++tables[0][std::uint32_t(pair[0])];
-            ++tables[1][pair[0] >> 32];
-            ++tables[2][std::uint32_t(pair[1])];
-            ++tables[3][pair[1] >> 32];
+            ++tables[0][std::uint32_t(index[k])];
+            ++tables[1][std::uint32_t(index[k + 1])];
+            ++tables[2][std::uint32_t(index[k + 2])];
+            ++tables[3][std::uint32_t(index[k + 3])];
         }
     }
     for (; i < n; i += lanes) {

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job by the command line, as a user's script would do it: inspect, calibrate, evaluate, fine-tune, export,
+verify; then a kill -9 in the middle of fine-tuning, after which the session opens and holds what was finished."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+
+CLI = os.environ["BITWRIGHT_CLI"]
+MODEL = str(pathlib.Path(os.environ["BITWRIGHT_SOURCE_DIR"]) / "sample_models" / "mobilenetv2_small.pt2")
+W4A4 = {"schema": "bitwright/assignment/1",
+        "defaults": {"weight": {"method": "uniform", "bits": 4, "granularity": "channel"},
+                     "activation": {"method": "uniform", "bits": 4}}}
+
+
+def call(*words, code=0):
+    done = subprocess.run([CLI, *map(str, words), "--threads", "1", "--quiet"], capture_output=True, text=True, timeout=200)
+    assert done.returncode == code, (words, done.returncode, done.stderr)
+    return done
+
+
+def document(*words):
+    return json.loads(call(*words, "--json").stdout)
+
+
+def test_main_job(folder):
+    assert document("inspect", MODEL)["format"] == "pt2"
+    (folder / "a.json").write_text(json.dumps(W4A4))
+    missing = call("evaluate", MODEL, "--data", "sample:test,limit=64", "--config", folder / "a.json", code=1)
+    assert "calibrate" in missing.stderr.splitlines()[-1] and missing.stderr.splitlines()[-1].startswith("error: ")
+    call("calibrate", MODEL, "--data", "sample:train,limit=128", "--config", folder / "a.json", "-o", folder / "b.json")
+    before = document("evaluate", MODEL, "--data", "sample:test,limit=256", "--config", folder / "b.json")
+    floats = document("evaluate", MODEL, "--data", "sample:test,limit=256")
+    assert floats["value"] > before["value"] and floats["size_bytes"] == floats["float_size_bytes"] > 4 * before["size_bytes"]
+    tuned = document("finetune", MODEL, "--data", "sample:train,limit=640", "--eval-data", "sample:test,limit=256", "--config",
+                     folder / "b.json", "--epochs", 1, "-o", folder / "t.pt2", "--config-out", folder / "c.json")
+    after = document("evaluate", folder / "t.pt2", "--data", "sample:test,limit=256", "--config", folder / "c.json")
+    assert after["value"] == tuned["history"][-1]["value"], (after, tuned)
+    assert after["value"] > before["value"], (after, before)
+    call("export", folder / "t.pt2", "--config", folder / "c.json", "--format", "onnx", "-o", folder / "t.onnx")
+    seen = document("verify", folder / "t.onnx", "--against", folder / "t.pt2", "--config", folder / "c.json", "--data",
+                    "sample:test,limit=128")
+    assert seen["runtime"].startswith("ONNX Runtime"), seen
+    assert seen["top1_agreement"] >= 0.99, seen
+
+
+def test_errors():
+    assert call("inspect", "no_such.pt2", code=1).stderr.splitlines()[-1].startswith("error: ")
+    call("evaluate", MODEL, code=2)
+    call("no_such_command", code=2)
+
+
+def test_kill(folder):
+    (folder / "k.json").write_text(json.dumps(W4A4))
+    session = folder / "k.bitwright"
+    words = [CLI, "finetune", MODEL, "--data", "sample:train,limit=256", "--config", str(folder / "k.json"), "--epochs", "50", "-o",
+             str(folder / "k.pt2"), "--session", str(session), "--threads", "1", "--quiet"]
+    child = subprocess.Popen(words)
+    began = time.time()
+    while time.time() - began < 120:
+        time.sleep(0.3)
+        assert child.poll() is None, child.returncode
+        if session.exists() and subprocess.run([CLI, "trials", str(session), "--json"], capture_output=True).stdout.count(b'"epoch"') >= 4:
+            break
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    trials = document("trials", session)["trials"]
+    assert len(trials) >= 2, trials
+    assert [t["epoch"] for t in trials] == list(range(1, len(trials) + 1)), trials
+    assert all(t["metric"] == "top1" and 0 < t["value"] <= 1 for t in trials)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        test_errors()
+        test_main_job(pathlib.Path(name))
+        test_kill(pathlib.Path(name))
+    print("3 passed, 0 failed")
