@@ -6,6 +6,7 @@
 #include "exporters/exporter.h"
 #include "exporters/runtimes.h"
 #include "exporters/verify.h"
+#include "frontends/frontend.h"
 #include "graph_builder.h"
 #include "sample_networks.h"
 #include "simulate/simulation.h"
