@@ -105,14 +105,15 @@ QWidget *DistributionPanel::makeHeader()
     QFont bold = m_title->font();
     bold.setBold(true);
     m_title->setFont(bold);
-    m_title->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_title->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_title->setAccessibleName(tr("Layer"));
     m_shape = new QLabel;
     m_shape->setForegroundRole(QPalette::PlaceholderText);
+    // The name is what a person looks for; the shape gives way.
+    m_shape->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
     m_shape->setAccessibleName(tr("Shape"));
-    layout->addWidget(m_title, 1);
-    layout->addWidget(m_shape);
+    layout->addWidget(m_title);
+    layout->addWidget(m_shape, 1);
     layout->addSpacing(6);
 
     m_channelBox = new QSpinBox;
@@ -392,6 +393,7 @@ void DistributionPanel::showSite()
     const LayerInfo *info = m_document.layer(m_layer);
     m_title->setText(info ? toQString(m_layer) : tr("No layer selected"));
     m_title->setToolTip(m_title->text());
+    m_shape->setToolTip(info ? toQString(info->op) + QStringLiteral("  ") + formatShape(info->weightShape) : QString());
     m_shape->setText(info ? toQString(info->op) + QStringLiteral("  ") + formatShape(info->weightShape) : QString());
     const bool channels = info && m_role == Role::Weight && info->channels() > 1;
     {

@@ -26,11 +26,11 @@ namespace {
 
 /// Wide enough for usual content in the window's font; the user's own widths are kept afterwards.
 constexpr std::pair<LayerTableModel::Column, int> kWidths[] = {
-    {LayerTableModel::Name, 14},       {LayerTableModel::Operator, 9},        {LayerTableModel::WeightShape, 14},
-    {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 7},
-    {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 5},     {LayerTableModel::ActivationMethod, 9},
-    {LayerTableModel::ActivationBits, 5}, {LayerTableModel::WeightSqnr, 7},  {LayerTableModel::AccuracyChange, 11},
-    {LayerTableModel::SizeNow, 6},     {LayerTableModel::SizeBefore, 9}};
+    {LayerTableModel::Name, 15},       {LayerTableModel::Operator, 9},        {LayerTableModel::WeightShape, 14},
+    {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 6},
+    {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 6},     {LayerTableModel::ActivationMethod, 9},
+    {LayerTableModel::ActivationBits, 6}, {LayerTableModel::WeightSqnr, 8},  {LayerTableModel::AccuracyChange, 11},
+    {LayerTableModel::SizeNow, 7},     {LayerTableModel::SizeBefore, 9}};
 
 QToolButton *toggle(const QString &text, const QString &name, const QString &tip)
 {

@@ -44,6 +44,8 @@ HistogramPlot::~HistogramPlot() = default;
 void HistogramPlot::setHistogram(const Histogram &histogram, bool keepView)
 {
     m_message.clear();
+    // Nothing was drawn before, so there is no view that anybody chose.
+    keepView = keepView && !m_histogram.counts.empty();
     m_histogram = histogram;
     if (!keepView) {
         // What belonged to the last tensor does not count for this one's view; its grid will, when it comes.

@@ -233,7 +233,7 @@ void MainWindow::arrange()
 {
     const int width = this->width(), height = this->height();
     QDockWidget *layers = m_docks[0], *tradeoff = m_docks[1], *jobs = m_docks[3];
-    resizeDocks({layers, tradeoff}, {std::clamp(width * 32 / 100, 404, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
+    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 430, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
     resizeDocks({jobs}, {std::clamp(height * 18 / 100, 120, 220)}, Qt::Vertical);
 }
 

@@ -11,6 +11,7 @@
 #include <QFileInfo>
 #include <QLabel>
 #include <QPushButton>
+#include <QScrollArea>
 #include <QVBoxLayout>
 
 #include <fstream>
@@ -20,6 +21,7 @@ namespace bitwright {
 namespace {
 
 constexpr int kColumnWidth = 400;
+constexpr int kRowSpacing = 6;
 
 QLabel *heading(const QString &text)
 {
@@ -54,8 +56,7 @@ QCommandLinkButton *link(const QString &title, const QString &description, const
     auto *button = new QCommandLinkButton(title, description);
     button->setIcon(themedIcon(QStringLiteral("forward")));
     button->setToolTip(tip);
-    button->setMinimumHeight(button->fontMetrics().height() * 2 + 26);
-    button->setSizePolicy(QSizePolicy::Expanding, QSizePolicy::Fixed);
+    button->setFixedHeight(button->fontMetrics().height() * 2 + 26);
     return button;
 }
 
@@ -78,11 +79,16 @@ StartPage::StartPage(QWidget *parent) : QWidget(parent), m_samples(new QVBoxLayo
     auto *open = new QPushButton(themedIcon(QStringLiteral("open")), tr("Open a network…"));
     open->setToolTip(tr("A .pt2 file from torch.export.save, or TorchScript; you can also drop it here"));
     connect(open, &QPushButton::clicked, this, &StartPage::openRequested);
+    // Given here: a layout inside another one takes over the spacing of the outer one.
+    m_samples->setSpacing(kRowSpacing);
+    m_recent->setSpacing(kRowSpacing);
     auto *left = new QVBoxLayout;
+    left->setSpacing(kRowSpacing);
     left->addWidget(heading(tr("Try a sample")));
     left->addLayout(m_samples);
     left->addStretch(1);
     auto *right = new QVBoxLayout;
+    right->setSpacing(kRowSpacing);
     right->addWidget(heading(tr("Go on with")));
     right->addLayout(m_recent);
     right->addSpacing(14);
@@ -93,7 +99,7 @@ StartPage::StartPage(QWidget *parent) : QWidget(parent), m_samples(new QVBoxLayo
         step->setWordWrap(true);
         step->setMinimumWidth(kColumnWidth);
         // A wrapped label does not tell an enclosing row how high it will be.
-        step->setMinimumHeight(step->heightForWidth(kColumnWidth));
+        step->setFixedHeight(step->heightForWidth(kColumnWidth) + 4);
         right->addWidget(step);
     }
     right->addStretch(1);
@@ -115,10 +121,23 @@ StartPage::StartPage(QWidget *parent) : QWidget(parent), m_samples(new QVBoxLayo
     across->addStretch(1);
     across->addWidget(page);
     across->addStretch(1);
+    auto *inside = new QWidget;
+    auto *insideLayout = new QVBoxLayout(inside);
+    insideLayout->addStretch(1);
+    insideLayout->addLayout(across);
+    insideLayout->addStretch(2);
+    // In a scroll area it does not dictate how narrow the centre of the window may become later.
+    auto *scroll = new QScrollArea;
+    scroll->setAccessibleName(tr("Start page"));
+    scroll->setFrameShape(QFrame::NoFrame);
+    scroll->setWidgetResizable(true);
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    scroll->setWidget(inside);
+    scroll->setBackgroundRole(QPalette::Base);
+    inside->setBackgroundRole(QPalette::Base);
     auto *layout = new QVBoxLayout(this);
-    layout->addStretch(1);
-    layout->addLayout(across, 4);
-    layout->addStretch(1);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(scroll);
 }
 
 void StartPage::setSamples(const QList<Sample> &samples)
@@ -132,6 +151,7 @@ void StartPage::setSamples(const QList<Sample> &samples)
     if (samples.isEmpty()) {
         auto *none = new QLabel(tr("The sample networks were not found beside the program."));
         none->setEnabled(false);
+        none->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
         m_samples->addWidget(none);
     }
 }
@@ -160,6 +180,7 @@ void StartPage::setRecent(const QStringList &models, const QList<Entry> &session
     if (shown == 0) {
         auto *none = new QLabel(tr("Nothing was open yet."));
         none->setEnabled(false);
+        none->setSizePolicy(QSizePolicy::Preferred, QSizePolicy::Fixed);
         m_recent->addWidget(none);
     }
 }
