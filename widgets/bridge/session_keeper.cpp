@@ -231,7 +231,7 @@ Status SessionKeeper::saveAs(const QString &path)
         attach(path, false);
         return {};
     }
-    if (QFileInfo(path) == QFileInfo(m_path))
+    if (QFileInfo(path).absoluteFilePath() == QFileInfo(m_path).absoluteFilePath())
         return {};
     flush();
     Status copied;

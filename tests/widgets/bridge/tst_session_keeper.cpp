@@ -84,6 +84,13 @@ void TstSessionKeeper::savingMovesARecoverySession()
     Fixture f(folder);
     QVERIFY(f.keeper.startRecovery().has_value());
     const QString recovery = f.keeper.path();
+    const QString early = folder.filePath(QStringLiteral("early.bitwright"));
+    {
+        Fixture other(folder);   // neither file is there yet
+        QVERIFY(other.keeper.startRecovery().has_value());
+        QVERIFY(other.keeper.saveAs(early).has_value());
+        QVERIFY(QFile::exists(early));
+    }
     f.document.setModel(fakeModel());
     f.keeper.flush();
     const QString mine = folder.filePath(QStringLiteral("mine.bitwright"));
