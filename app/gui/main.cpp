@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #ifndef BITWRIGHT_VERSION
 #define BITWRIGHT_VERSION "0.1.0"
@@ -31,6 +33,29 @@ void chooseSurface(int argc, char **argv)
         picture = picture || std::string_view(argv[i]).starts_with("--screenshot");
     if (missing("QT_QPA_PLATFORM") && (picture || (missing("DISPLAY") && missing("WAYLAND_DISPLAY"))))
         setenv("QT_QPA_PLATFORM", "offscreen", 0);
+}
+
+QStringList toList(int argc, char **argv)
+{
+    QStringList list;
+    for (int i = 0; i < argc; ++i)
+        list << QString::fromLocal8Bit(argv[i]);
+    return list;
+}
+
+/// Qt takes `--session ID` for the desktop's session manager and would swallow ours.
+std::vector<char *> withoutSession(int argc, char **argv)
+{
+    std::vector<char *> kept;
+    for (int i = 0; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--session" || argument == "-session")
+            ++i;
+        else if (!argument.starts_with("--session="))
+            kept.push_back(argv[i]);
+    }
+    kept.push_back(nullptr);
+    return kept;
 }
 
 std::optional<Launch> parse(const QStringList &arguments, QString &problem)
@@ -85,11 +110,14 @@ int main(int argc, char **argv)
 {
     setUpProcess();
     chooseSurface(argc, argv);
-    QApplication application(argc, argv);
+    const QStringList arguments = toList(argc, argv);
+    std::vector<char *> forQt = withoutSession(argc, argv);
+    int count = int(forQt.size()) - 1;
+    QApplication application(count, forQt.data());
     QApplication::setApplicationName(QStringLiteral("Bitwright"));
     QApplication::setApplicationVersion(QStringLiteral(BITWRIGHT_VERSION));
     QString problem;
-    const std::optional<Launch> launch = parse(QApplication::arguments(), problem);
+    const std::optional<Launch> launch = parse(arguments, problem);
     if (!launch) {
         std::fprintf(stderr, "error: %s\n", qPrintable(problem));
         return 2;
