@@ -193,10 +193,17 @@ Status Functionalizer::mutate(Node node, std::size_t index, const c10::FunctionS
     std::vector<ValueId> outputs = node.outputs;
     if (outputs.empty())
         outputs.push_back(m_graph.addValue(node.name));
-    auto functional = makeNode(twin + overload, node.arguments, {}, outputs, node.name);
-    if (!functional)
-        return fail(ErrorKind::Unsupported, "operator " + node.op + " works in place and has no functional twin");
-    m_graph.nodes.push_back(std::move(*functional));
+    if (twin == "aten::copy") {
+        // The functional copy has no derivative: what it does is a change of type, then of shape.
+        BW_ASSIGN(const ValueId typed, append("aten::type_as", {node.arguments[1], node.arguments[0]}, node.name));
+        BW_ASSIGN(Node copied, makeNode("aten::expand_as", {Argument::of(typed), node.arguments[0]}, {}, outputs, node.name));
+        m_graph.nodes.push_back(std::move(copied));
+    } else {
+        auto functional = makeNode(twin + overload, node.arguments, {}, outputs, node.name);
+        if (!functional)
+            return fail(ErrorKind::Unsupported, "operator " + node.op + " works in place and has no functional twin");
+        m_graph.nodes.push_back(std::move(*functional));
+    }
     m_latest[self] = outputs.front();
     return refreshFamily(self, index);
 }

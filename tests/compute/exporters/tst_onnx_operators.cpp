@@ -27,12 +27,12 @@ Argument s(const char *value) { return B::of(std::string(value)); }
 Argument none() { return B::none(); }
 
 /// One argument only.
-std::function<Argument(B &, const Argument &)> plain(const char *op)
+std::function<Argument(B &, const Argument &)> plain(std::string op)
 {
     return [op](B &g, const Argument &x) { return g.node(op, {x}, "op"); };
 }
 
-std::function<Argument(B &, const Argument &)> call(const char *op, std::vector<Argument> rest)
+std::function<Argument(B &, const Argument &)> call(std::string op, std::vector<Argument> rest)
 {
     return [op, rest](B &g, const Argument &x) {
         std::vector<Argument> all{x};
@@ -53,12 +53,8 @@ std::vector<Row> rows()
     std::vector<Row> all;
     for (const char *op : {"relu", "sigmoid", "tanh", "exp", "abs", "neg", "floor", "ceil", "round", "erf", "sin", "cos", "sign", "silu",
                            "mish", "hardswish", "hardsigmoid", "relu6", "selu", "square", "softplus", "celu", "elu", "leaky_relu", "gelu",
-                           "hardtanh"}) {
-        static std::vector<std::string> names;
-        names.reserve(64);
-        names.push_back(std::string("aten::") + op);
-        all.push_back({op, {3, 5}, plain(names.back().c_str())});
-    }
+                           "hardtanh"})
+        all.push_back({op, {3, 5}, plain(std::string("aten::") + op)});
     const std::vector<Row> more{
         {"sqrt of exp", {4}, [](B &g, const Argument &x) { return g.node("aten::sqrt", {g.node("aten::exp", {x}, "e")}, "op"); }},
         {"log, rsqrt, reciprocal", {4}, [](B &g, const Argument &x) {
