@@ -389,14 +389,14 @@ private:
         for (int epoch = 0; epoch < request.options.epochs; ++epoch) {
             for (int step = 0; step < steps; ++step) {
                 const double at = epoch + double(step) / steps;
-                emitEvent(TrainingStep{job, epoch * steps + step + 1, steps * request.options.epochs, epoch,
+                emitEvent(TrainingStep{job, epoch * steps + step + 1, steps * request.options.epochs, epoch + 1,
                                        0.35 + 0.9 * std::exp(-at * 1.6) + 0.03 * std::sin(step * 2.1), 0.9 - 0.3 * std::exp(-at * 1.6),
                                        request.options.learningRate * 0.5 * (1 + std::cos(std::numbers::pi * at / request.options.epochs))});
             }
             const std::string weights = "weights-" + std::to_string(epoch + 1);
-            TrainingEpoch event{job, epoch, 0.4, trial(request.config, weights, "epoch", 2000), weights, request.config};
+            TrainingEpoch event{job, epoch + 1, 0.4, trial(request.config, weights, "epoch", 2000), weights, request.config};
             event.trial.id = ++m_lastTrial;
-            event.trial.epoch = epoch;
+            event.trial.epoch = epoch + 1;
             emitEvent(event);
         }
     }

@@ -2,6 +2,7 @@
 #include "bridge/document.h"
 
 #include "bridge/change_state.h"
+#include "config/uniform_form.h"
 #include "util/format.h"
 
 #include <algorithm>
@@ -13,15 +14,13 @@ namespace {
 /// As far as a person goes back, and no further: the list must not grow with an hour of arrow keys.
 constexpr std::size_t kSelectionHistory = 200;
 
-bool isSymmetric(const QuantSpec &spec, Role role)
-{
-    return boolParam(spec.options, "symmetric", role == Role::Weight || boolParam(spec.options, "learned_step"));
-}
-
 /// One bit of a restricted symmetric grid is the single level 0: two levels need the asymmetric one.
 void allowOneBit(QuantSpec &spec, Role role)
 {
-    if (spec.bits == 1 && spec.method == "uniform" && isSymmetric(spec, role) && !boolParam(spec.options, "full_range"))
+    if (spec.method != "uniform")
+        return;
+    const UniformForm form = uniformForm(spec, role);
+    if (form.qmin == form.qmax)
         spec.options["symmetric"] = false;
 }
 

@@ -160,7 +160,10 @@ JobId EngineController::openData(const DataSelection &data)
 JobId EngineController::collectStatistics()
 {
     supersede(m_statistics);
-    return m_statistics = submit(StatisticsRequest{});
+    StatisticsRequest request;
+    request.weights = m_document.state().weights;
+    request.foldBatchNorm = m_document.config().foldBatchNorm;
+    return m_statistics = submit(std::move(request));
 }
 
 JobId EngineController::evaluate()
@@ -178,7 +181,7 @@ JobId EngineController::evaluate()
 
 JobId EngineController::calibrate()
 {
-    return m_document.model() ? submit(CalibrateRequest{.config = m_document.config()}) : 0;
+    return m_document.model() ? submit(CalibrateRequest{.config = m_document.config(), .weights = m_document.state().weights}) : 0;
 }
 
 JobId EngineController::sweep(const SweepRequest &request)
@@ -305,6 +308,8 @@ void EngineController::onChanged(const ChangeEvent &event)
         m_previewTimer.start();
     if (event.calibration)
         return;
+    if (event.weights || event.diff.network)
+        collectStatistics();
     m_results.estimate.reset();
     emit estimateInvalidated();
     if (m_live && !event.interactive) {
@@ -350,6 +355,7 @@ void EngineController::askPreview(Role role)
     request.role = role;
     request.spec = *spec;
     request.foldBatchNorm = m_document.config().foldBatchNorm;
+    request.weights = m_document.state().weights;
     request.channel = role == Role::Weight ? m_channel : -1;
     m_previews[site] = submit(std::move(request), false);
 }
@@ -359,17 +365,19 @@ void EngineController::askNextError()
     if (m_errorJob)
         return;
     const bool fold = m_document.config().foldBatchNorm;
+    const std::string &weights = m_document.state().weights;
     for (const auto &[name, config] : m_document.resolved()) {
         const QuantSpec &spec = config.weight;
         if (spec.isFloat())
             continue;
         const auto known = m_results.weightErrors.find(name);
-        if (known != m_results.weightErrors.end() && known->second.spec == spec && known->second.foldBatchNorm == fold)
+        if (known != m_results.weightErrors.end() && known->second.isOf(spec, fold, weights))
             continue;
         PreviewRequest request;
         request.layer = name;
         request.spec = spec;
         request.foldBatchNorm = fold;
+        request.weights = weights;
         request.errorAgainstBits = false;
         request.bins = 16;
         m_errorJob = submit(std::move(request), false);
@@ -458,10 +466,9 @@ void EngineController::handle(const StatisticsReady &event)
 {
     if (event.job != m_statistics)
         return;
-    const bool first = !m_results.statistics.contains({event.layer, event.role});
     m_results.statistics[{event.layer, event.role}] = event;
     emit statisticsReady(event);
-    if (first && event.role == Role::Activation && event.layer == m_document.currentLayer())
+    if (event.role == Role::Activation && event.layer == m_document.currentLayer())
         askPreview(Role::Activation);
 }
 
@@ -470,7 +477,7 @@ void EngineController::handle(const PreviewReady &event)
     const auto remember = [&] {
         if (event.request.role != Role::Weight || event.request.channel >= 0)
             return;
-        m_results.weightErrors[event.request.layer] = {event.request.spec, event.request.foldBatchNorm, event.mse, event.sqnrDb};
+        m_results.weightErrors[event.request.layer] = {event.request.spec, event.request.foldBatchNorm, event.request.weights, event.mse, event.sqnrDb};
         emit weightErrorChanged(event.request.layer);
     };
     if (event.job == m_errorJob) {

@@ -22,7 +22,12 @@ struct Results {
     struct WeightError {
         QuantSpec spec;
         bool foldBatchNorm = false;
+        std::string weights;
         double mse = 0, sqnrDb = 0;
+        [[nodiscard]] bool isOf(const QuantSpec &ofSpec, bool folded, const std::string &state) const
+        {
+            return spec == ofSpec && foldBatchNorm == folded && weights == state;
+        }
     };
     std::map<std::string, WeightError> weightErrors;
     /// Of the present model, oldest first: loaded from the session, then measured here.

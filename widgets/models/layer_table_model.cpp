@@ -167,8 +167,8 @@ std::optional<double> LayerTableModel::sqnr(const LayerInfo &info) const
     const QuantSpec *spec = m_document.spec(info.name, Role::Weight);
     const auto &errors = m_controller.results().weightErrors;
     const auto it = errors.find(info.name);
-    if (!spec || spec->isFloat() || it == errors.end() || it->second.spec != *spec ||
-        it->second.foldBatchNorm != m_document.config().foldBatchNorm)
+    if (!spec || spec->isFloat() || it == errors.end() ||
+        !it->second.isOf(*spec, m_document.config().foldBatchNorm, m_document.state().weights))
         return std::nullopt;
     return it->second.sqnrDb;
 }

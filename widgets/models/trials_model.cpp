@@ -16,7 +16,7 @@ QString kindText(const TrialRecord &trial)
     if (trial.kind == "evaluation")
         return TrialsModel::tr("evaluation");
     if (trial.kind == "epoch")
-        return TrialsModel::tr("epoch %1").arg(trial.epoch + 1);
+        return TrialsModel::tr("epoch %1").arg(trial.epoch);
     if (trial.kind == "sweep")
         return TrialsModel::tr("sweep");
     return toQString(trial.kind);

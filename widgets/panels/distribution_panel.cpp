@@ -83,8 +83,9 @@ DistributionPanel::DistributionPanel(Document &document, EngineController &contr
     splitter->addWidget(upper);
     m_lower = makeLower();
     splitter->addWidget(m_lower);
-    splitter->setStretchFactor(0, 3);
+    splitter->setStretchFactor(0, 2);
     splitter->setStretchFactor(1, 1);
+    splitter->setSizes({560, 190});
     splitter->setChildrenCollapsible(false);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(8, 6, 8, 6);
@@ -349,7 +350,8 @@ const PreviewReady *DistributionPanel::preview() const
 {
     const PreviewReady *found = m_controller.results().previewOf(m_layer, m_role);
     const QuantSpec *present = spec();
-    if (!found || !present || found->request.foldBatchNorm != m_document.config().foldBatchNorm)
+    if (!found || !present || found->request.foldBatchNorm != m_document.config().foldBatchNorm ||
+        found->request.weights != m_document.state().weights)
         return nullptr;
     const bool sameChannel = m_role == Role::Activation || found->request.channel == m_channel;
     // Values that the engine filled in come back to the document by themselves: both spellings mean this preview.
@@ -359,12 +361,25 @@ const PreviewReady *DistributionPanel::preview() const
 SiteKnowledge DistributionPanel::knowledge() const
 {
     SiteKnowledge site;
+    site.role = m_role;
+    site.nonNegative = isNonNegative();
     if (const StatisticsReady *known = statistics()) {
         site.moments = known->moments;
         site.channels = known->channels;
         site.histogram = known->histogram;
     }
     return site;
+}
+
+UniformForm DistributionPanel::gridForm() const
+{
+    return uniformForm(*spec(), m_role, isNonNegative());
+}
+
+bool DistributionPanel::isNonNegative() const
+{
+    const LayerInfo *info = m_document.layer(m_layer);
+    return m_role == Role::Activation && info && info->nonNegativeInput;
 }
 
 std::size_t DistributionPanel::shownGroup() const
@@ -462,7 +477,7 @@ void DistributionPanel::showGrid()
         m_provisional = true;
     }
     const bool editable = present && !present->isFloat() && m_grid.uniform && !m_grid.empty();
-    m_histogram->setHandles(editable && clipHasLow(*present), editable);
+    m_histogram->setHandles(editable && clipHasLow(gridForm()), editable);
     if (m_histogram->histogram().counts.empty() || m_grid.empty()) {
         m_histogram->clearGrid();
     } else {
@@ -480,11 +495,11 @@ void DistributionPanel::showGrid()
     const bool scaled = !m_grid.empty() && m_grid.uniform;
     m_scale->setValue(scaled ? m_grid.groups[shownGroup()].scale : kNaN);
     m_zero->setValue(scaled ? double(m_grid.groups[shownGroup()].zeroPoint) : kNaN);
-    m_low->setEnabled(editable && clipHasLow(*present));
+    m_low->setEnabled(editable && clipHasLow(gridForm()));
     for (QWidget *widget : {static_cast<QWidget *>(m_high), static_cast<QWidget *>(m_scale),
                             static_cast<QWidget *>(m_fit), static_cast<QWidget *>(m_zoom)})
         widget->setEnabled(editable);
-    m_zero->setEnabled(editable && !boolParam(present->options, "symmetric", true));
+    m_zero->setEnabled(editable && !gridForm().symmetric);
     m_reset->setEnabled(editable && !present->values.empty());
     showStatistics();
     m_curve->setMarker(present && !present->isFloat() ? std::optional<double>(present->bits) : std::nullopt);
@@ -540,7 +555,9 @@ void DistributionPanel::showStatistics()
             exact ? ProvisionalError{exact->mse, exact->sqnrDb, exact->clippedShare, exact->emptyLevelShare}
                   : provisionalError(m_histogram->histogram(), m_grid, shownGroup());
         const QString about = exact ? QString() : QStringLiteral("≈ ");
+        const bool oneOfMany = m_grid.groups.size() > 1 && m_channel < 0;
         parts << tr("%L1 levels").arg(qulonglong(m_grid.levelCount(shownGroup())))
+                     + (oneOfMany ? tr(" (drawn: those of channel %L1, a typical one)").arg(qulonglong(shownGroup())) : QString())
               << tr("clipped %1").arg(about + formatShare(rough.clippedShare))
               << tr("empty levels %1").arg(about + formatShare(rough.emptyLevelShare, 0))
               << tr("MSE %1").arg(about + formatReal(rough.mse, 3))
@@ -578,7 +595,7 @@ void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
         return;
     if (m_drag == 0)
         m_drag = m_document.beginDrag();
-    m_document.setValues(m_layer, m_role, valuesForClip(*spec(), m_grid, side, position, editedGroup()), m_drag);
+    m_document.setValues(m_layer, m_role, valuesForClip(gridForm(), m_grid, side, position, editedGroup()), m_drag);
     if (finished) {
         m_drag = 0;
         m_document.endDrag();
@@ -588,7 +605,7 @@ void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
 void DistributionPanel::setClip(ClipSide side, double position)
 {
     if (spec() && !m_grid.empty())
-        setValues(valuesForClip(*spec(), m_grid, side, position, editedGroup()));
+        setValues(valuesForClip(gridForm(), m_grid, side, position, editedGroup()));
 }
 
 void DistributionPanel::setValues(const std::map<std::string, std::vector<double>> &values)
@@ -609,7 +626,7 @@ void DistributionPanel::setScale(double scale)
         const auto &group = m_grid.groups[i];
         const bool moves = !editedGroup() || i == shown;
         values["scale"].push_back(i == shown ? scale : moves ? group.scale * factor : group.scale);
-        if (!boolParam(spec()->options, "symmetric", true))
+        if (!gridForm().symmetric)
             values["zero_point"].push_back(double(group.zeroPoint));
     }
     setValues(values);
@@ -646,13 +663,13 @@ void DistributionPanel::fitRange()
         std::map<std::string, std::vector<double>> values;
         for (const auto &group : fitted.groups) {
             values["scale"].push_back(group.scale);
-            if (!boolParam(plain.options, "symmetric", true))
+            if (!gridForm().symmetric)
                 values["zero_point"].push_back(double(group.zeroPoint));
         }
         setValues(values);
         return;
     }
-    setValues(valuesForRange(*spec(), m_grid, {m.min, m.max}, editedGroup()));
+    setValues(valuesForRange(gridForm(), m_grid, {m.min, m.max}, editedGroup()));
 }
 
 void DistributionPanel::resetRange()

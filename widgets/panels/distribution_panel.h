@@ -72,6 +72,9 @@ private:
     /// The newest preview when it still answers the present spec and channel.
     [[nodiscard]] const PreviewReady *preview() const;
     [[nodiscard]] SiteKnowledge knowledge() const;
+    /// Of the present spec, which must be there.
+    [[nodiscard]] UniformForm gridForm() const;
+    [[nodiscard]] bool isNonNegative() const;
     [[nodiscard]] QString missingReason() const;
 
     // ---- from the person ----

@@ -167,7 +167,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Layer, QHeaderView::Stretch);
     m_table->horizontalHeader()->setHighlightSections(false);
     for (int column = 1; column < ExportModel::ColumnCount; ++column)
-        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 17 : column < 3 ? 9 : 20));
+        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 24 : column < 3 ? 8 : 16));
     addCopyActions(m_table, QStringLiteral("export"));
     layout->addWidget(m_summary);
     layout->addWidget(m_table, 1);

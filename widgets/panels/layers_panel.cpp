@@ -130,10 +130,14 @@ void LayersPanel::setupTable()
     header->setSectionsMovable(true);
     header->setHighlightSections(false);
     header->setMinimumSectionSize(36);
+    header->setStretchLastSection(true);
     for (const auto &[column, characters] : kWidths)
-        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * characters + 16);
+        // The header in bold, with its sort arrow, must fit as well.
+        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 16,
+                                                 header->sectionSizeHint(column)));
     for (const auto column : {LayerTableModel::WeightShape, LayerTableModel::WeightMethod, LayerTableModel::ActivationMethod,
-                              LayerTableModel::SizeBefore, LayerTableModel::AccuracyChange, LayerTableModel::Operator})
+                              LayerTableModel::SizeBefore, LayerTableModel::AccuracyChange, LayerTableModel::Operator,
+                              LayerTableModel::Parameters, LayerTableModel::Macs})
         m_table->setColumnHidden(column, true);
     // What a person looks at while choosing bits comes first.
     const LayerTableModel::Column order[] = {

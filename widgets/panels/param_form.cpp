@@ -87,7 +87,7 @@ void ParamForm::rebuild()
         widget->setAccessibleName(title);
         widget->setToolTip(helpText(param));
         widget->setObjectName(toQString(param.name));
-        if (param.type == ParamType::Bool) {
+        if (qobject_cast<QCheckBox *>(widget)) {
             m_layout->addRow(widget);
         } else {
             m_layout->addRow(title, widget);
@@ -102,6 +102,8 @@ QWidget *ParamForm::makeField(const ParamSpec &param)
     const std::string name = param.name;
     switch (param.type) {
     case ParamType::Bool: {
+        if (param.optional)
+            return makeSwitch(param);
         auto *box = new QCheckBox(label(name), this);
         connect(box, &QCheckBox::toggled, this, [this, name](bool on) { emit edited(name, ParamValue(on)); });
         return box;
@@ -132,6 +134,19 @@ QWidget *ParamForm::makeField(const ParamSpec &param)
         break;
     }
     return makeLine(param);
+}
+
+QWidget *ParamForm::makeSwitch(const ParamSpec &param)
+{
+    // A check box cannot say "left to the method".
+    auto *box = new QComboBox(this);
+    box->addItem(tr("automatic"));
+    box->addItem(tr("yes"), true);
+    box->addItem(tr("no"), false);
+    connect(box, &QComboBox::activated, this, [this, name = param.name, box](int index) {
+        emit edited(name, index == 0 ? std::nullopt : std::optional<ParamValue>(box->itemData(index).toBool()));
+    });
+    return box;
 }
 
 QWidget *ParamForm::makeLine(const ParamSpec &param)
@@ -168,7 +183,9 @@ void ParamForm::show(const ParamSpec &param, const ParamValues &values)
     const ParamValue value = given != values.end() ? given->second : param.fallback;
     if (auto *box = qobject_cast<QCheckBox *>(widget)) {
         box->setChecked(std::holds_alternative<bool>(value) && std::get<bool>(value));
-    } else if (auto *combo = qobject_cast<QComboBox *>(widget)) {
+    } else if (auto *combo = qobject_cast<QComboBox *>(widget); combo && param.type == ParamType::Bool) {
+        combo->setCurrentIndex(given == values.end() ? 0 : combo->findData(boolParam(values, param.name)));
+    } else if (combo) {
         const auto *text = std::get_if<std::string>(&value);
         combo->setCurrentIndex(text ? combo->findData(toQString(*text)) : -1);
     } else if (auto *spin = qobject_cast<QSpinBox *>(widget)) {

@@ -34,6 +34,7 @@ signals:
 private:
     void rebuild();
     QWidget *makeField(const ParamSpec &param);
+    QWidget *makeSwitch(const ParamSpec &param);
     QWidget *makeLine(const ParamSpec &param);
     void show(const ParamSpec &param, const ParamValues &values);
     void enableDependents(const ParamValues &values);

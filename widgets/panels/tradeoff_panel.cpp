@@ -158,7 +158,7 @@ TradeoffPoint TradeoffPanel::pointOf(const TrialRecord &trial) const
     point.value = trial.value;
     point.low = trial.low;
     point.high = trial.high;
-    point.title = trial.epoch >= 0 ? tr("Trial %1, fine-tuned, epoch %2").arg(trial.id).arg(trial.epoch + 1)
+    point.title = trial.epoch > 0 ? tr("Trial %1, fine-tuned, epoch %2").arg(trial.id).arg(trial.epoch)
                                    : tr("Trial %1").arg(trial.id);
     point.details = about.text;
     if (trial.samples > 0)

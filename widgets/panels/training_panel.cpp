@@ -70,6 +70,9 @@ QWidget *pair(QWidget *left, const QString &between, QWidget *right)
     auto *layout = new QHBoxLayout(row);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->setSpacing(8);
+    // A spin box asks for the width of its largest number; most numbers are short.
+    for (QWidget *box : {left, right})
+        box->setMinimumWidth(box->fontMetrics().averageCharWidth() * 11);
     layout->addWidget(left, 1);
     auto *label = new QLabel(between);
     label->setBuddy(right);
@@ -264,13 +267,13 @@ void TrainingPanel::applyLearnedStep()
 void TrainingPanel::showStep(const TrainingStep &step)
 {
     m_now->setText(tr("Epoch %1, step %2 of %3: loss %4, accuracy %5, learning rate %6")
-                       .arg(step.epoch + 1).arg(step.step).arg(step.totalSteps)
+                       .arg(step.epoch).arg(step.step).arg(step.totalSteps)
                        .arg(QLocale().toString(step.loss, 'f', 4), formatShare(step.metric, 1), formatReal(step.learningRate, 3)));
 }
 
 void TrainingPanel::showEpoch(const TrainingEpoch &epoch)
 {
-    m_now->setText(tr("Epoch %1 done: training loss %2, %3 %4").arg(epoch.epoch + 1)
+    m_now->setText(tr("Epoch %1 done: training loss %2, %3 %4").arg(epoch.epoch)
                        .arg(QLocale().toString(epoch.trainLoss, 'f', 4), metricTitle(epoch.trial.metric),
                             formatMetric(epoch.trial.metric, epoch.trial.value, epoch.trial.low, epoch.trial.high)));
 }

@@ -9,6 +9,7 @@
 #include <QMenu>
 #include <QToolTip>
 
+#include <algorithm>
 #include <cmath>
 
 namespace bitwright {
@@ -72,6 +73,12 @@ void HistogramPlot::setGrid(const QuantGrid &grid, std::size_t group, const Hist
         resetView();
     }
     describe();
+    const double before = plot()->yAxis->range().upper;
+    scaleCounts();
+    if (plot()->yAxis->range().upper != before) {
+        requestReplot();
+        return;
+    }
     replotLayer(m_resultLayer);
     replotLayer(m_levelLayer);
 }
@@ -153,7 +160,11 @@ void HistogramPlot::zoomToClip()
 
 void HistogramPlot::scaleCounts()
 {
-    plot()->yAxis->setRange(m_logarithmic ? kLogFloor : 0.0, countCeiling(m_histogram, m_logarithmic));
+    const double ceiling = countCeiling(m_histogram, m_logarithmic);
+    // The quantized outline may stand higher, where levels crowd; it must not flatten what it is compared with. In two
+    // steps, so that a drag does not draw the bars anew each frame.
+    const double wanted = m_logarithmic ? 1 : m_resultTop * 1.05 / ceiling;
+    plot()->yAxis->setRange(m_logarithmic ? kLogFloor : 0.0, ceiling * (wanted <= 1 ? 1 : wanted <= 1.25 ? 1.25 : 1.5));
 }
 
 void HistogramPlot::redrawOriginal()
@@ -173,6 +184,7 @@ void HistogramPlot::redrawQuantized()
     } else if (!grid.empty()) {
         points = quantizedOutline(m_histogram, grid, m_overlay.group(), m_logarithmic);
     }
+    m_resultTop = points.y.empty() ? 0 : *std::ranges::max_element(points.y);
     setGraphPoints(m_result, points);
 }
 

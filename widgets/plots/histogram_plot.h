@@ -72,6 +72,7 @@ private:
     Histogram m_histogram, m_quantized;
     LevelOverlay m_overlay;
     QString m_message;
+    double m_resultTop = 0;   ///< highest count of the quantized outline
     bool m_logarithmic = false, m_mixed = false, m_awaitsGrid = false;
     int m_series = 0;
     std::optional<ClipSide> m_dragged;

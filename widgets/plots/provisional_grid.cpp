@@ -13,50 +13,24 @@ namespace {
 /// Least step; methods.md A1 guards the same way.
 constexpr double kLeastScale = 1e-8;
 
-/// What the options of `uniform` mean for the codes.
-struct GridKind {
-    bool symmetric = true, isSigned = true, fullRange = false;
-    std::int64_t qmin = 0, qmax = 0;
-};
-
-GridKind kindOf(const QuantSpec &spec)
-{
-    GridKind kind;
-    kind.symmetric = boolParam(spec.options, "symmetric", true);
-    kind.isSigned = boolParam(spec.options, "signed", true);
-    kind.fullRange = boolParam(spec.options, "full_range", false);
-    // LSQ's grid uses every code.
-    if (boolParam(spec.options, "learned_step", false) && kind.symmetric)
-        kind.fullRange = kind.fullRange || hasParam(spec.options, "scale");
-    const std::int64_t levels = std::int64_t(1) << std::clamp(spec.bits, 1, 16);
-    if (!kind.symmetric || !kind.isSigned) {
-        kind.qmin = 0;
-        kind.qmax = levels - 1;
-    } else {
-        kind.qmax = levels / 2 - 1;
-        kind.qmin = kind.fullRange ? -levels / 2 : -kind.qmax;
-    }
-    return kind;
-}
-
 /// Codes from zero to the end that a symmetric range is measured by.
-double reach(const GridKind &kind)
+double reach(const UniformForm &form)
 {
-    return double(std::max<std::int64_t>(kind.qmax, kind.fullRange ? 1 : kind.qmax));
+    return double(std::max<std::int64_t>(form.qmax, form.fullRange ? 1 : form.qmax));
 }
 
-QuantGrid::Group groupForRange(const GridKind &kind, double lower, double upper)
+QuantGrid::Group groupForRange(const UniformForm &form, double lower, double upper)
 {
     QuantGrid::Group group;
-    if (kind.symmetric) {
-        const double amax = kind.isSigned ? std::max(std::abs(lower), std::abs(upper)) : std::max(upper, 0.0);
-        group.scale = std::max(amax / std::max(reach(kind), 1.0), kLeastScale);
+    if (form.symmetric) {
+        const double amax = form.isSigned ? std::max(std::abs(lower), std::abs(upper)) : std::max(upper, 0.0);
+        group.scale = std::max(amax / std::max(reach(form), 1.0), kLeastScale);
         return group;
     }
     lower = std::min(lower, 0.0);
     upper = std::max(upper, 0.0);
-    group.scale = std::max((upper - lower) / double(kind.qmax), kLeastScale);
-    group.zeroPoint = std::int64_t(std::clamp(std::nearbyint(-lower / group.scale), 0.0, double(kind.qmax)));
+    group.scale = std::max((upper - lower) / double(form.qmax), kLeastScale);
+    group.zeroPoint = std::int64_t(std::clamp(std::nearbyint(-lower / group.scale), 0.0, double(form.qmax)));
     return group;
 }
 
@@ -81,15 +55,15 @@ double analyticFactor(const QuantSpec &spec, bool laplace, bool oneSided)
 }
 
 /// The share of the full range with the least error on the histogram; coarse, for one frame.
-double searchedRatio(const GridKind &kind, const Histogram &histogram, double lower, double upper)
+double searchedRatio(const UniformForm &form, const Histogram &histogram, double lower, double upper)
 {
     double best = 1, bestError = std::numeric_limits<double>::infinity();
     for (int i = 100; i >= 4; i -= 2) {
         const double ratio = i / 100.0;
         QuantGrid grid;
-        grid.qmin = kind.qmin;
-        grid.qmax = kind.qmax;
-        grid.groups = {groupForRange(kind, lower * ratio, upper * ratio)};
+        grid.qmin = form.qmin;
+        grid.qmax = form.qmax;
+        grid.groups = {groupForRange(form, lower * ratio, upper * ratio)};
         const double error = provisionalError(histogram, grid, 0).mse;
         if (error < bestError) {
             bestError = error;
@@ -99,7 +73,7 @@ double searchedRatio(const GridKind &kind, const Histogram &histogram, double lo
     return best;
 }
 
-PlotRange chosenRange(const QuantSpec &spec, const GridKind &kind, const SiteKnowledge &site)
+PlotRange chosenRange(const QuantSpec &spec, const UniformForm &form, const SiteKnowledge &site)
 {
     const std::string rule = textParam(spec.options, "range", "minmax");
     const Moments &m = site.moments;
@@ -116,11 +90,11 @@ PlotRange chosenRange(const QuantSpec &spec, const GridKind &kind, const SiteKno
         const bool laplace = textParam(spec.options, "distribution", "gaussian") == "laplace";
         // A mean absolute deviation is not kept; for a Laplace distribution it is the deviation over sqrt 2.
         const double spread = laplace ? m.std() / std::sqrt(2.0) : m.std();
-        const double amax = analyticFactor(spec, laplace, !kind.isSigned || m.min >= 0) * spread;
+        const double amax = analyticFactor(spec, laplace, !form.isSigned || m.min >= 0) * spread;
         return {m.min >= 0 ? 0.0 : -amax, amax};
     }
     if (rule == "mse" || rule == "kl") {
-        const double ratio = searchedRatio(kind, site.histogram, m.min, m.max);
+        const double ratio = searchedRatio(form, site.histogram, m.min, m.max);
         return {m.min * ratio, m.max * ratio};
     }
     return {m.min, m.max};
@@ -132,12 +106,12 @@ const std::vector<double> *valueOf(const QuantSpec &spec, const char *name)
     return found == spec.values.end() || found->second.empty() ? nullptr : &found->second;
 }
 
-std::map<std::string, std::vector<double>> toValues(const GridKind &kind, const std::vector<QuantGrid::Group> &groups)
+std::map<std::string, std::vector<double>> toValues(const UniformForm &form, const std::vector<QuantGrid::Group> &groups)
 {
     std::map<std::string, std::vector<double>> values;
     for (const auto &group : groups) {
         values["scale"].push_back(group.scale);
-        if (!kind.symmetric)
+        if (!form.symmetric)
             values["zero_point"].push_back(double(group.zeroPoint));
     }
     return values;
@@ -150,16 +124,16 @@ QuantGrid provisionalGrid(const QuantSpec &spec, const SiteKnowledge &site)
     QuantGrid grid;
     if (spec.method != "uniform")
         return grid;
-    const GridKind kind = kindOf(spec);
-    grid.qmin = kind.qmin;
-    grid.qmax = kind.qmax;
+    const UniformForm form = uniformForm(spec, site.role, site.nonNegative);
+    grid.qmin = form.qmin;
+    grid.qmax = form.qmax;
     grid.perChannel = textParam(spec.options, "granularity", "tensor") == "channel";
     if (const auto *scales = valueOf(spec, "scale")) {
         const auto *zeros = valueOf(spec, "zero_point");
         for (std::size_t i = 0; i < scales->size(); ++i) {
             QuantGrid::Group group;
             group.scale = (*scales)[i];
-            if (zeros && !kind.symmetric)
+            if (zeros && !form.symmetric)
                 group.zeroPoint = std::int64_t((*zeros)[std::min(i, zeros->size() - 1)]);
             grid.groups.push_back(group);
         }
@@ -167,17 +141,17 @@ QuantGrid provisionalGrid(const QuantSpec &spec, const SiteKnowledge &site)
     }
     if (site.moments.count == 0)
         return grid;
-    const PlotRange range = chosenRange(spec, kind, site);
+    const PlotRange range = chosenRange(spec, form, site);
     if (!grid.perChannel || site.channels.empty()) {
         grid.perChannel = false;
-        grid.groups.push_back(groupForRange(kind, range.lower, range.upper));
+        grid.groups.push_back(groupForRange(form, range.lower, range.upper));
         return grid;
     }
     // Only extremes are known of a channel: what the rule does to the tensor's range it is taken to do to each.
     const double whole = std::max(std::abs(site.moments.min), std::abs(site.moments.max));
     const double ratio = whole > 0 ? std::max(std::abs(range.lower), std::abs(range.upper)) / whole : 1;
     for (const Moments &channel : site.channels)
-        grid.groups.push_back(groupForRange(kind, channel.min * ratio, channel.max * ratio));
+        grid.groups.push_back(groupForRange(form, channel.min * ratio, channel.max * ratio));
     return grid;
 }
 
@@ -221,59 +195,50 @@ ProvisionalError provisionalError(const Histogram &histogram, const QuantGrid &g
     return error;
 }
 
-bool clipIsSymmetric(const QuantSpec &spec)
+bool clipHasLow(const UniformForm &form)
 {
-    const GridKind kind = kindOf(spec);
-    return kind.symmetric && kind.isSigned;
+    return !form.symmetric || form.isSigned;
 }
 
-bool clipHasLow(const QuantSpec &spec)
-{
-    const GridKind kind = kindOf(spec);
-    return !kind.symmetric || kind.isSigned;
-}
-
-std::map<std::string, std::vector<double>> valuesForRange(const QuantSpec &spec, const QuantGrid &grid, PlotRange range,
+std::map<std::string, std::vector<double>> valuesForRange(const UniformForm &form, const QuantGrid &grid, PlotRange range,
                                                          std::optional<std::size_t> group)
 {
-    const GridKind kind = kindOf(spec);
     auto groups = grid.groups;
     if (groups.empty())
         groups.resize(1);
     if (groups.size() == 1 || group) {
-        groups[std::min(group.value_or(0), groups.size() - 1)] = groupForRange(kind, range.lower, range.upper);
-        return toValues(kind, groups);
+        groups[std::min(group.value_or(0), groups.size() - 1)] = groupForRange(form, range.lower, range.upper);
+        return toValues(form, groups);
     }
     // All channels together: each keeps its share of the typical one.
     const std::size_t typical = typicalGroup(grid);
     const double before = grid.groups[typical].scale;
-    const auto wanted = groupForRange(kind, range.lower, range.upper);
+    const auto wanted = groupForRange(form, range.lower, range.upper);
     for (std::size_t i = 0; i < groups.size(); ++i) {
         groups[i].scale = std::max(groups[i].scale * (before > 0 ? wanted.scale / before : 1), kLeastScale);
-        if (!kind.symmetric)
+        if (!form.symmetric)
             groups[i].zeroPoint = wanted.zeroPoint;
     }
-    return toValues(kind, groups);
+    return toValues(form, groups);
 }
 
-std::map<std::string, std::vector<double>> valuesForClip(const QuantSpec &spec, const QuantGrid &grid, ClipSide side,
+std::map<std::string, std::vector<double>> valuesForClip(const UniformForm &form, const QuantGrid &grid, ClipSide side,
                                                         double position, std::optional<std::size_t> group)
 {
-    const GridKind kind = kindOf(spec);
     const std::size_t shown = group.value_or(typicalGroup(grid));
     PlotRange range = gridRange(grid, shown);
-    if (kind.symmetric) {
+    if (form.symmetric) {
         // The two ends of a full-range grid differ by one code; the one that is held decides.
         double amax = side == ClipSide::High ? std::max(position, 0.0) : std::max(-position, 0.0);
-        if (kind.isSigned && kind.fullRange && side == ClipSide::Low && kind.qmin != 0)
-            amax *= reach(kind) / double(-kind.qmin);
+        if (form.isSigned && form.fullRange && side == ClipSide::Low && form.qmin != 0)
+            amax *= reach(form) / double(-form.qmin);
         range = {-amax, amax};
     } else if (side == ClipSide::Low) {
         range.lower = std::min(position, 0.0);
     } else {
         range.upper = std::max(position, 0.0);
     }
-    return valuesForRange(spec, grid, range, group);
+    return valuesForRange(form, grid, range, group);
 }
 
 } // namespace bitwright

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
-#include "config/model_config.h"
+#include "config/uniform_form.h"
 #include "grid/quant_grid.h"
 #include "plots/plot_data.h"
 #include "stats/histogram.h"
@@ -18,6 +18,8 @@ struct SiteKnowledge {
     Moments moments;                  ///< of the whole tensor
     Histogram histogram;
     std::vector<Moments> channels;    ///< of a weight's output channels, or empty
+    Role role = Role::Weight;
+    bool nonNegative = false;         ///< an input behind a ReLU
 };
 
 /// The grid that a spec gives, as far as a histogram tells: drawn in the frame of the edit and replaced by the
@@ -37,17 +39,15 @@ ProvisionalError provisionalError(const Histogram &histogram, const QuantGrid &g
 /// Which end a person moves.
 enum class ClipSide { Low, High };
 
-/// The values ("scale", "zero_point") that bring an end of the grid to `position`, in the way the spec's grid allows:
+/// The values ("scale", "zero_point") that bring an end of the grid to `position`, in the way the form allows:
 /// symmetric grids move both ends, unsigned ones keep zero, asymmetric ones keep the other end and contain zero. With
 /// several groups, `group` moves alone; without it all groups move by the same factor. `grid` is the present one.
-std::map<std::string, std::vector<double>> valuesForClip(const QuantSpec &spec, const QuantGrid &grid, ClipSide side,
+std::map<std::string, std::vector<double>> valuesForClip(const UniformForm &form, const QuantGrid &grid, ClipSide side,
                                                         double position, std::optional<std::size_t> group);
-/// The values that make the grid span [lower, upper] as well as its kind allows.
-std::map<std::string, std::vector<double>> valuesForRange(const QuantSpec &spec, const QuantGrid &grid, PlotRange range,
+/// The values that make the grid span [lower, upper] as well as the form allows.
+std::map<std::string, std::vector<double>> valuesForRange(const UniformForm &form, const QuantGrid &grid, PlotRange range,
                                                          std::optional<std::size_t> group);
-/// True when moving one end moves the other with it.
-bool clipIsSymmetric(const QuantSpec &spec);
 /// False when the lower end stays at zero.
-bool clipHasLow(const QuantSpec &spec);
+bool clipHasLow(const UniformForm &form);
 
 } // namespace bitwright

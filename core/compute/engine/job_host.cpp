@@ -8,6 +8,21 @@
 
 namespace bitwright {
 
+namespace {
+
+/// From a session file into memory; nothing happens where the file has no such weights.
+Status loadState(SessionStore &file, ModelSession &session, const std::string &name)
+{
+    BW_ASSIGN(auto bytes, file.blob(name));
+    if (!bytes)
+        return {};
+    BW_ASSIGN(TensorArchive archive, unpackTensors(*bytes, "weights " + name));
+    session.addState(std::make_shared<const WeightsState>(WeightsState{name, std::move(archive.tensors)}));
+    return {};
+}
+
+} // namespace
+
 Status JobHost::run(JobId id, const Request &request, const JobContext &context)
 {
     return std::visit([&](const auto &concrete) { return job(id, concrete, context); }, request);
@@ -78,14 +93,22 @@ void JobHost::storeWeights(JobId id, const WeightsState &state)
 
 Result<std::shared_ptr<const WeightsState>> JobHost::weights(ModelSession &session, const std::string &name)
 {
-    if (!session.hasState(name)) {
-        if (SessionStore *file = store(0)) {
-            BW_ASSIGN(auto bytes, file->blob(name));
-            if (bytes) {
-                BW_ASSIGN(TensorArchive archive, unpackTensors(*bytes, "weights " + name));
-                session.addState(std::make_shared<const WeightsState>(WeightsState{name, std::move(archive.tensors)}));
-            }
-        }
+    if (!session.hasState(name))
+        if (SessionStore *file = store(0))
+            BW_CHECK(loadState(*file, session, name));
+    return session.state(name);
+}
+
+Result<std::shared_ptr<const WeightsState>> JobHost::weightsForLook(ModelSession &session, const std::string &name)
+{
+    std::string path;
+    {
+        std::lock_guard lock(m_mutex);
+        path = m_storePath;
+    }
+    if (!session.hasState(name) && !path.empty()) {
+        BW_ASSIGN(auto file, SessionStore::open(path, false));
+        BW_CHECK(loadState(*file, session, name));
     }
     return session.state(name);
 }

@@ -35,8 +35,10 @@ private:
 
     /// The open network, or an error that says to open one.
     Result<std::shared_ptr<ModelSession>> session() const;
-    /// A weights state, from memory or from the session file.
+    /// A weights state, from memory or from the session file (heavy lane).
     Result<std::shared_ptr<const WeightsState>> weights(ModelSession &session, const std::string &name);
+    /// The same on the light lane, through a connection of its own.
+    Result<std::shared_ptr<const WeightsState>> weightsForLook(ModelSession &session, const std::string &name);
     /// Adds a trial to the session file where there is one; gives it a number either way.
     void record(JobId id, TrialRecord &trial);
     void storeWeights(JobId id, const WeightsState &state);

@@ -42,31 +42,40 @@ Result<std::shared_ptr<const Dataset>> ModelSession::trainingData() const
     return fail(ErrorKind::Invalid, "fine-tuning, no training data is open; open training data first");
 }
 
-Result<std::shared_ptr<const ActivationStatistics>> ModelSession::statistics(bool folded, std::int64_t samples,
-                                                                             const JobContext &context)
+Result<std::shared_ptr<const ActivationStatistics>> ModelSession::statistics(const WeightsState &state, bool folded,
+                                                                             std::int64_t samples, const JobContext &context)
 {
-    if (auto known = knownStatistics(folded))
+    if (auto known = knownStatistics(state.name, folded))
         return known;
     BW_ASSIGN(auto data, calibrationData());
-    BW_ASSIGN(auto collected, collectActivations(*network, folded, {}, *data, samples, context));
+    BW_ASSIGN(auto collected, collectActivations(*network, folded, state, *data, samples, context));
     auto shared = std::make_shared<const ActivationStatistics>(std::move(collected));
     std::lock_guard lock(m_mutex);
-    m_statistics[folded] = shared;
+    std::erase_if(m_statistics, [&](const auto &entry) { return !entry.first.first.empty() && entry.first.first != state.name; });
+    m_statistics[{state.name, folded}] = shared;
+    // What was drawn from the stand-ins is drawn again.
+    std::erase_if(m_previews, [](const auto &entry) { return entry.first.starts_with(roleName(Role::Activation)); });
     return shared;
 }
 
-std::shared_ptr<const ActivationStatistics> ModelSession::knownStatistics(bool folded) const
+std::shared_ptr<const ActivationStatistics> ModelSession::knownStatistics(const std::string &state, bool folded) const
 {
     std::lock_guard lock(m_mutex);
-    auto found = m_statistics.find(folded);
-    return found == m_statistics.end() ? nullptr : found->second;
+    for (const bool twin : {folded, !folded})
+        if (auto found = m_statistics.find({state, twin}); found != m_statistics.end())
+            return found->second;
+    return nullptr;
 }
 
-Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const std::string &layer, Role role, bool folded)
+Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const std::string &layer, Role role, bool folded,
+                                                                         const WeightsState &state)
 {
-    const std::string key = layer + '/' + roleName(role) + (folded ? "/folded" : "");
+    const std::string key = std::string(roleName(role)) + '/' + layer + (folded ? "/folded" : "");
     {
         std::lock_guard lock(m_mutex);
+        if (m_previewState != state.name)
+            m_previews.clear();
+        m_previewState = state.name;
         if (auto found = m_previews.find(key); found != m_previews.end())
             return found->second;
     }
@@ -80,21 +89,22 @@ Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const s
         const int parameter = executor.graph().parameterOf(binding.weight);
         if (parameter < 0)
             return fail(ErrorKind::Unsupported, "layer " + layer + ", its weight is computed by the network; choose another layer");
-        const auto bound = folded ? executor.bind(network->parameters(true)) : executor.bind();
+        const auto bound = executor.bind(network->parameters(folded, state.tensors));
         BW_ASSIGN(PreviewSource made, bitwright::previewSource(bound[std::size_t(parameter)],
                                                                {layer, Role::Weight, binding.info.channelAxis, false}));
         source = std::make_shared<const PreviewSource>(std::move(made));
     } else {
-        auto statistics = knownStatistics(folded);
-        if (!statistics)   // folding moves scales into the weights; the inputs of the layers stay what they were
-            statistics = knownStatistics(!folded);
+        auto statistics = knownStatistics(state.name, folded);
+        if (!statistics)
+            statistics = knownStatistics({}, folded);
         if (!statistics || !statistics->contains(layer))
             return fail(ErrorKind::Invalid, "layer " + layer + ", its input has not been seen yet; open data first");
         source = std::make_shared<const PreviewSource>(bitwright::previewSource(
             statistics->at(layer), {layer, Role::Activation, 0, binding.info.nonNegativeInput}));
     }
     std::lock_guard lock(m_mutex);
-    m_previews[key] = source;
+    if (m_previewState == state.name)
+        m_previews[key] = source;
     return source;
 }
 
@@ -120,12 +130,13 @@ bool ModelSession::hasState(const std::string &name) const
     return name.empty() || m_states.contains(name);
 }
 
-Result<ResolvedConfig> ModelSession::resolveCalibrated(const ModelConfig &config, const JobContext &context, std::int64_t samples)
+Result<ResolvedConfig> ModelSession::resolveCalibrated(const ModelConfig &config, const WeightsState &state,
+                                                       const JobContext &context, std::int64_t samples)
 {
     BW_ASSIGN(ResolvedConfig resolved, resolve(config, network->summary(), methodCatalog()));
     BW_ASSIGN(const bool lacks, needsActivations(*network, resolved));
     if (lacks) {
-        BW_ASSIGN(auto known, statistics(config.foldBatchNorm, samples, context));
+        BW_ASSIGN(auto known, statistics(state, config.foldBatchNorm, samples, context));
         BW_CHECK(fillActivations(resolved, *network, *known));
     }
     return resolved;

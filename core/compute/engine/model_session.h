@@ -37,21 +37,26 @@ public:
     Result<std::shared_ptr<const Dataset>> calibrationData() const;
     Result<std::shared_ptr<const Dataset>> trainingData() const;
 
-    /// The statistics of every layer's input, collected when first asked for (heavy lane).
-    Result<std::shared_ptr<const ActivationStatistics>> statistics(bool folded, std::int64_t samples, const JobContext &context);
-    /// What is there already, or null. Any thread.
-    [[nodiscard]] std::shared_ptr<const ActivationStatistics> knownStatistics(bool folded) const;
+    /// The statistics of every layer's input under these weights, collected when first asked for (heavy lane). Those of
+    /// the float weights and of the trained ones that were asked for last are kept.
+    Result<std::shared_ptr<const ActivationStatistics>> statistics(const WeightsState &state, bool folded, std::int64_t samples,
+                                                                   const JobContext &context);
+    /// What is there already, or null. Folding moves scales into the weights; the inputs of the layers stay what they
+    /// were, so either graph's will do. Any thread.
+    [[nodiscard]] std::shared_ptr<const ActivationStatistics> knownStatistics(const std::string &state, bool folded) const;
 
-    /// What the previews of a site are drawn from, made once (light lane). Activations need their statistics first.
-    Result<std::shared_ptr<const PreviewSource>> previewSource(const std::string &layer, Role role, bool folded);
+    /// What the previews of a site are drawn from, kept until other weights are shown (light lane). Activations need
+    /// statistics first; until those of a trained state are there, the float network's stand in.
+    Result<std::shared_ptr<const PreviewSource>> previewSource(const std::string &layer, Role role, bool folded,
+                                                               const WeightsState &state);
 
     /// "" is the float weights. Unknown names are an error.
     Result<std::shared_ptr<const WeightsState>> state(const std::string &name) const;
     void addState(std::shared_ptr<const WeightsState> state);
     [[nodiscard]] bool hasState(const std::string &name) const;
 
-    /// Resolves an assignment and fills in the activations that lack values.
-    Result<ResolvedConfig> resolveCalibrated(const ModelConfig &config, const JobContext &context,
+    /// Resolves an assignment and fills in the activations that lack values, from inputs under these weights.
+    Result<ResolvedConfig> resolveCalibrated(const ModelConfig &config, const WeightsState &state, const JobContext &context,
                                              std::int64_t samples = kCalibrationSamples);
 
     // Heavy lane only: what the last evaluation was about, to know where the next one differs.
@@ -63,9 +68,10 @@ private:
     mutable std::mutex m_mutex;
     std::shared_ptr<const Dataset> m_evaluation, m_calibration, m_training;
     std::unique_ptr<Evaluator> m_evaluator;
-    std::map<bool, std::shared_ptr<const ActivationStatistics>> m_statistics;
+    std::map<std::pair<std::string, bool>, std::shared_ptr<const ActivationStatistics>> m_statistics;   ///< by state, folded
     std::map<std::string, std::shared_ptr<const WeightsState>> m_states;
-    std::map<std::string, std::shared_ptr<const PreviewSource>> m_previews;
+    std::map<std::string, std::shared_ptr<const PreviewSource>> m_previews;   ///< of the weights state m_previewState
+    std::string m_previewState;
     std::int64_t m_cacheBytes;
 };
 

@@ -259,17 +259,20 @@ PreviewSource previewSource(const SiteStatistics &statistics, const Site &site)
     return source;
 }
 
-Result<PreviewReady> previewSite(const PreviewSource &source, const PreviewRequest &request)
+Result<PreviewReady> previewSite(const PreviewSource &source, const PreviewRequest &asked)
 {
-    if (request.bins < 1)
+    if (asked.bins < 1)
         return fail(ErrorKind::Invalid, "a preview needs at least one bin");
-    if (request.channel >= 0 && (!source.rows.defined() || request.channel >= source.rows.size(0)))
-        return fail(ErrorKind::Invalid, request.layer + ", there is no channel " + std::to_string(request.channel)
+    if (asked.channel >= 0 && (!source.rows.defined() || asked.channel >= source.rows.size(0)))
+        return fail(ErrorKind::Invalid, asked.layer + ", there is no channel " + std::to_string(asked.channel)
                                             + "; choose one of the weight's channels");
-    return guarded(request.layer, ErrorKind::Internal, [&]() -> Result<PreviewReady> {
+    return guarded(asked.layer, ErrorKind::Internal, [&]() -> Result<PreviewReady> {
         PreviewReady out;
-        out.request = request;
-        out.spec = request.spec;
+        out.request = asked;
+        out.spec = asked.spec;
+        PreviewRequest request = asked;
+        const std::int64_t values = asked.channel >= 0 ? source.rows.size(1) : source.numel;
+        request.bins = int(shownBins(std::uint64_t(values), std::size_t(asked.bins)));
         const Moments &moments = source.statistics.moments;
         if (request.spec.isFloat()) {
             out.original = out.quantized = rebin(source.statistics.histogram, moments.min,

@@ -24,7 +24,7 @@ struct PreviewSource {
 Result<PreviewSource> previewSource(const at::Tensor &weight, const Site &site);
 PreviewSource previewSource(const SiteStatistics &statistics, const Site &site);
 
-/// The grid, both histograms on the same bins, and the errors of `request.spec` at that site. `job` stays 0.
+/// The grid, both histograms on the same bins (shownBins() of the values, at most request.bins), and the errors of `request.spec` at that site. `job` stays 0.
 /// Exact for weights of up to 2^18 elements. For larger ones the values are those of the whole tensor where the range is
 /// minmax, average or scaled (else from the fine histogram or the sample), and histograms and errors are the sample's,
 /// scaled up. Activations come from the fine histogram, each value at the centre of its bin; their extremes are exact.

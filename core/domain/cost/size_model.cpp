@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "cost/size_model.h"
 
+#include "config/uniform_form.h"
+
 #include <algorithm>
 #include <set>
 
@@ -36,9 +38,7 @@ double restBits(const LayerInfo &layer, bool folded, bool batchNormListed)
 
 bool hasZeroPoint(const QuantSpec &spec, Role role)
 {
-    const bool symmetricByDefault = role == Role::Weight || boolParam(spec.options, "learned_step")
-                                    || hasParam(spec.options, "signed") || hasParam(spec.options, "full_range");
-    return spec.method == "uniform" && !boolParam(spec.options, "symmetric", symmetricByDefault);
+    return spec.method == "uniform" && !uniformForm(spec, role).symmetric;
 }
 
 double sideBits(const QuantSpec &spec, Role role, std::int64_t groups)

@@ -27,19 +27,25 @@ struct OpenModelRequest { std::string path; };
 /// Opens data for calibration, evaluation and training, each a --data SPEC (cli.md). `training` may be empty.
 struct OpenDataRequest { std::string evaluation, calibration, training; };
 /// Weight histograms at once, then input-activation histograms streamed over the calibration data.
-struct StatisticsRequest { int bins = 512; std::int64_t samples = 512; };
+struct StatisticsRequest {
+    int bins = 512;
+    std::int64_t samples = 512;
+    std::string weights;               ///< "" for the float weights, else a weights state's name
+    bool foldBatchNorm = false;
+};
 /// Light lane, newest wins per (layer, role): the grid, the quantized histogram and the error of one site.
 struct PreviewRequest {
     std::string layer;
     Role role = Role::Weight;
     QuantSpec spec;
     bool foldBatchNorm = false;
+    std::string weights;               ///< "" for the float weights, else a weights state's name
     std::int64_t channel = -1;         ///< >= 0: histograms and error of this output channel only (weights)
     bool errorAgainstBits = true;      ///< also fill errorByBits
     int bins = 512;
 };
 /// Fills in what activations lack (ranges, scales) on the calibration data; weights follow by themselves.
-struct CalibrateRequest { ModelConfig config; std::int64_t samples = 512; };
+struct CalibrateRequest { ModelConfig config; std::int64_t samples = 512; std::string weights; };
 /// First estimate from a slice, then refined to the whole set. Calibrates missing activation values first.
 struct EvaluateRequest {
     ModelConfig config;
@@ -147,13 +153,13 @@ struct SweepPoint {
 };
 struct TrainingStep {
     JobId job = 0;
-    std::int64_t step = 0, totalSteps = 0;
-    int epoch = 0;
+    std::int64_t step = 0, totalSteps = 0;   ///< of the whole run, from 1
+    int epoch = 0;                           ///< from 1
     double loss = 0, metric = 0, learningRate = 0;
 };
 struct TrainingEpoch {
     JobId job = 0;
-    int epoch = 0;
+    int epoch = 0;                     ///< from 1
     double trainLoss = 0;
     TrialRecord trial;                 ///< the evaluation after this epoch
     std::string weights;               ///< name of the weights state that now exists

@@ -40,6 +40,11 @@ void Moments::merge(const Moments &other)
     sumAbs += other.sumAbs;
 }
 
+std::size_t shownBins(std::uint64_t values, std::size_t most)
+{
+    return std::min(most, std::max<std::size_t>(64, std::size_t(4 * std::sqrt(double(values)))));
+}
+
 Histogram rebin(const Histogram &histogram, double lo, double hi, std::size_t bins)
 {
     Histogram out;

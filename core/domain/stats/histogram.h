@@ -37,4 +37,8 @@ struct Moments {
 /// bin across one of the new ends counts as inside, so that the extremes of the values may be the ends.
 Histogram rebin(const Histogram &histogram, double lo, double hi, std::size_t bins);
 
+/// How many bins show a distribution of `values` values rather than its single values: four times the root of their
+/// number, at least 64, at most `most` (which wins).
+std::size_t shownBins(std::uint64_t values, std::size_t most);
+
 } // namespace bitwright

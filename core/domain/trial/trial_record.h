@@ -21,7 +21,7 @@ struct TrialRecord {
     std::int64_t sizeBytes = 0;
     double bops = 0;
     std::uint64_t seed = 0;
-    std::int64_t epoch = -1;         ///< of an "epoch" trial
+    std::int64_t epoch = -1;         ///< of an "epoch" trial, from 1
     double seconds = 0;
     std::string versions;            ///< "bitwright 0.1.0, libtorch 2.13.0"
     std::string created;             ///< ISO 8601, UTC

@@ -304,6 +304,29 @@ void TestEngine::trainedWeightsComeBackFromTheSession()
     init();   // another engine, as after a restart
     m_engine->setSession(path);
     open();
+    // What is looked at are the trained weights, too; the light lane reads them from the file by itself.
+    const auto mean = [&](const std::string &weights) {
+        PreviewRequest look;
+        look.layer = epoch.config.layers.begin()->first;
+        look.spec = {"uniform", 4, {}, {}};
+        look.weights = weights;
+        const JobEnded looked = m_events->end(m_engine->submit(look));
+        StatisticsRequest all;
+        all.weights = weights;
+        const JobEnded counted = m_events->end(m_engine->submit(all));
+        if (looked.outcome != JobOutcome::Finished || counted.outcome != JobOutcome::Finished)
+            return std::pair(0.0, 0.0);
+        double weight = 0, input = 0;
+        for (const StatisticsReady &site : m_events->all<StatisticsReady>())
+            if (site.job == counted.job)
+                (site.role == Role::Weight ? weight : input) += site.moments.sumAbs;
+        const PreviewReady preview = m_events->all<PreviewReady>().back();
+        return std::pair(preview.original.lo, weight + input);
+    };
+    const auto trained = mean(epoch.weights), plain = mean("");
+    QVERIFY(trained.second > 0 && plain.second > 0);
+    QVERIFY(trained.first != plain.first);
+    QVERIFY(trained.second != plain.second);
     EvaluateRequest again;
     again.config = epoch.config;
     again.weights = epoch.weights;

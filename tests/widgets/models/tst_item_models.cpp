@@ -201,7 +201,7 @@ void TstItemModels::trialsFollowTheController()
     trial.sizeBytes = 1234567;
     f.controller.setTrials({trial});
     QCOMPARE(model.rowCount(), 1);
-    QCOMPARE(model.index(0, TrialsModel::Kind).data().toString(), QStringLiteral("epoch 3"));
+    QCOMPARE(model.index(0, TrialsModel::Kind).data().toString(), QStringLiteral("epoch 2"));
     QCOMPARE(model.index(0, TrialsModel::Value).data().toString(), QStringLiteral("91.42\u202F%"));
     QCOMPARE(model.index(0, TrialsModel::Size).data().toString(), QStringLiteral("1.23\u202FMB"));
     f.controller.evaluate();

@@ -68,7 +68,9 @@ private slots:
     void levelsFollowBitsInTheSameCall();
     void previewReplacesTheProvisionalGrid();
     void dragIsOneUndoStep();
+    void dragOfAnInputKeepsItsZeroPoint();
     void boxesEditTheRange();
+    void automaticOptions();
     void formEditsOptions();
     void channelChoice();
     void nanIsShown();
@@ -148,6 +150,42 @@ void TestDistributionPanel::dragIsOneUndoStep()
     QCOMPARE(bench.document.undoStack()->count(), 1);
     bench.document.undoStack()->undo();
     QVERIFY(std::abs(plot.overlay().clip().upper - before.upper) < 1e-9);
+}
+
+// Inputs are asymmetric where nothing is said: a scale alone would be refused by the engine.
+void TestDistributionPanel::dragOfAnInputKeepsItsZeroPoint()
+{
+    Workbench bench(false);
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    panel.setRole(Role::Activation);
+    HistogramPlot &plot = panel.histogram();
+    plot.replotNow();
+    const PlotRange before = plot.overlay().clip();
+    const double y = plot.plotRect().center().y();
+    drag(plot.canvas(), {plot.toPixel(before.upper, 0).x(), y}, {plot.toPixel(before.upper * 0.6, 0).x(), y});
+    const QuantSpec *spec = bench.document.spec("stage2.1.conv1", Role::Activation);
+    QCOMPARE(spec->values.at("zero_point"), std::vector<double>{0});
+    QVERIFY(std::abs(spec->values.at("scale")[0] * 15 - before.upper * 0.6) < before.upper * 0.1);
+}
+
+void TestDistributionPanel::automaticOptions()
+{
+    Workbench bench(false);
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    auto *symmetric = qobject_cast<QComboBox *>(panel.form().field("symmetric"));
+    QVERIFY(symmetric);
+    QCOMPARE(symmetric->currentText(), QStringLiteral("automatic"));
+    const auto choose = [&](const QString &text) {
+        symmetric->setCurrentIndex(symmetric->findText(text));
+        emit symmetric->activated(symmetric->currentIndex());
+    };
+    choose(QStringLiteral("no"));
+    QCOMPARE(boolParam(bench.document.spec("stage2.1.conv1", Role::Weight)->options, "symmetric", true), false);
+    choose(QStringLiteral("automatic"));
+    QVERIFY(!hasParam(bench.document.spec("stage2.1.conv1", Role::Weight)->options, "symmetric"));
+    QCOMPARE(symmetric->currentText(), QStringLiteral("automatic"));
 }
 
 void TestDistributionPanel::boxesEditTheRange()

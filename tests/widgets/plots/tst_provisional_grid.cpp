@@ -154,7 +154,7 @@ void TestProvisionalGrid::clipping()
     QFETCH(double, upper);
     QuantSpec spec = uniform(4, symmetric, isSigned);
     const QuantGrid before = provisionalGrid(spec, w8());
-    spec.values = valuesForClip(spec, before, high ? ClipSide::High : ClipSide::Low, position, std::nullopt);
+    spec.values = valuesForClip(uniformForm(spec, Role::Weight), before, high ? ClipSide::High : ClipSide::Low, position, std::nullopt);
     QCOMPARE(spec.values.contains("zero_point"), !symmetric);
     const QuantGrid after = provisionalGrid(spec, w8());
     const PlotRange range = gridRange(after, 0);
@@ -167,7 +167,7 @@ void TestProvisionalGrid::clipping()
 void TestProvisionalGrid::clippingOneChannel()
 {
     QuantGrid grid{true, -7, 7, true, {{0.1, 0, {}, {}}, {0.2, 0, {}, {}}}, 0};
-    const auto values = valuesForClip(uniform(4, true), grid, ClipSide::High, 0.7, std::size_t(1));
+    const auto values = valuesForClip(uniformForm(uniform(4, true), Role::Weight), grid, ClipSide::High, 0.7, std::size_t(1));
     QCOMPARE(values.at("scale").size(), std::size_t(2));
     QCOMPARE(values.at("scale")[0], 0.1);
     QVERIFY(std::abs(values.at("scale")[1] - 0.1) < 1e-12);
@@ -177,7 +177,7 @@ void TestProvisionalGrid::clippingAllChannels()
 {
     QuantGrid grid{true, -7, 7, true, {{0.1, 0, {}, {}}, {0.2, 0, {}, {}}, {0.4, 0, {}, {}}}, 0};
     // The middle channel reaches 1.4; halving that halves all.
-    const auto values = valuesForClip(uniform(4, true), grid, ClipSide::High, 0.7, std::nullopt);
+    const auto values = valuesForClip(uniformForm(uniform(4, true), Role::Weight), grid, ClipSide::High, 0.7, std::nullopt);
     QVERIFY(std::abs(values.at("scale")[0] - 0.05) < 1e-12);
     QVERIFY(std::abs(values.at("scale")[2] - 0.2) < 1e-12);
 }

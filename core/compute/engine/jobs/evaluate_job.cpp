@@ -12,7 +12,8 @@ namespace bitwright {
 Status JobHost::job(JobId id, const CalibrateRequest &request, const JobContext &context)
 {
     BW_ASSIGN(auto session, this->session());
-    BW_ASSIGN(const ResolvedConfig resolved, session->resolveCalibrated(request.config, context, request.samples));
+    BW_ASSIGN(auto state, weights(*session, request.weights));
+    BW_ASSIGN(const ResolvedConfig resolved, session->resolveCalibrated(request.config, *state, context, request.samples));
     m_emit(CalibrationReady{id, withValues(request.config, resolved, false)});
     return {};
 }
@@ -23,7 +24,7 @@ Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &
     BW_ASSIGN(const Metric metric, metricFromName(request.metric));
     BW_ASSIGN(Evaluator *evaluator, session->evaluator());
     BW_ASSIGN(auto state, weights(*session, request.weights));
-    BW_ASSIGN(const ResolvedConfig resolved, session->resolveCalibrated(request.config, context));
+    BW_ASSIGN(const ResolvedConfig resolved, session->resolveCalibrated(request.config, *state, context));
     const bool folded = request.config.foldBatchNorm;
     BW_ASSIGN(auto simulation, Simulation::make(session->network, resolved, folded, *state, &session->weightCache));
 

@@ -27,7 +27,7 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
         m_emit(event);
         return {};
     }
-    BW_ASSIGN(model.resolved, session->resolveCalibrated(request.config, context));
+    BW_ASSIGN(model.resolved, session->resolveCalibrated(request.config, *state, context));
     auto evaluator = session->evaluator();
     const at::Tensor example = evaluator ? (*evaluator)->inputs(0, std::min<std::int64_t>(2, (*evaluator)->data().size())) : at::Tensor();
     BW_ASSIGN(const ExportReport report, exportModel(model, request.format, request.path, example, context));

@@ -15,7 +15,7 @@ Status JobHost::job(JobId id, const FineTuneRequest &request, const JobContext &
     FineTuneInput input;
     input.network = session->network;
     input.start = *start;
-    BW_ASSIGN(input.config, session->resolveCalibrated(request.config, context));
+    BW_ASSIGN(input.config, session->resolveCalibrated(request.config, *start, context));
     input.foldBatchNorm = request.config.foldBatchNorm;
     input.options = request.options;
     BW_ASSIGN(input.training, session->trainingData());

@@ -6,7 +6,8 @@ namespace bitwright {
 Status JobHost::job(JobId id, const PreviewRequest &request, const JobContext &context)
 {
     BW_ASSIGN(auto session, this->session());
-    BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm));
+    BW_ASSIGN(auto state, weightsForLook(*session, request.weights));
+    BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm, *state));
     if (context.stopped())
         return cancelled();
     BW_ASSIGN(PreviewReady preview, previewSite(*source, request));

@@ -19,7 +19,7 @@ Status JobHost::job(JobId id, const SweepRequest &request, const JobContext &con
     options.limit = request.limit;
     std::shared_ptr<const ActivationStatistics> statistics = std::make_shared<const ActivationStatistics>();
     if (options.activation) {
-        BW_ASSIGN(statistics, session->statistics(options.foldBatchNorm, kCalibrationSamples, context));
+        BW_ASSIGN(statistics, session->statistics({}, options.foldBatchNorm, kCalibrationSamples, context));
     }
     auto report = [&](const SweepResult &point) {
         m_emit(SweepPoint{id, point.layer, point.bits, point.value, point.delta, point.sqnrDb, point.sizeBytes});

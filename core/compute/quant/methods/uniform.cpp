@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant/methods/methods.h"
 
+#include "config/uniform_form.h"
 #include "quant/calibrators/calibrators.h"
 #include "tensor/guarded.h"
 #include "tensor/kernels.h"
@@ -176,37 +177,19 @@ private:
     std::vector<float> m_zeroPoint;     ///< integers
 };
 
-/// The form of the grid. Weights: symmetric, restricted. Activations: asymmetric, unless an option of symmetric grids
-/// is given. A learned step: as LSQ has it, full range for weights and 0..n for activations (docs/methods/uniform.md).
 Result<RangeRequest> formOf(const QuantSpec &spec, const Site &site, const std::string &label)
 {
-    const ParamValues &o = spec.options;
-    const bool weight = site.role == Role::Weight, learned = boolParam(o, "learned_step");
-    const bool symmetricByDefault = weight || learned || hasParam(o, "signed") || hasParam(o, "full_range");
-    const bool symmetric = boolParam(o, "symmetric", symmetricByDefault);
-    // a named site is known to be behind a ReLU or not; for a bare tensor a learned step follows the paper
-    const bool unsignedByDefault = !weight && (site.nonNegative || (learned && site.layer.empty()));
-    const bool isSigned = boolParam(o, "signed", !unsignedByDefault);
-    const bool fullRange = boolParam(o, "full_range", learned);
-    RangeRequest r;
-    r.bits = spec.bits;
-    const std::int64_t n = (std::int64_t(1) << spec.bits) - 1;
-    r.qmin = 0;
-    r.qmax = n;
-    if (!symmetric) {
-        r.form = GridForm::Asymmetric;
-        return r;
-    }
-    if (!isSigned) {
-        r.form = GridForm::Unsigned;
-        return r;
-    }
-    r.form = GridForm::Symmetric;
-    r.qmax = (std::int64_t(1) << (spec.bits - 1)) - 1;
-    r.qmin = fullRange ? -r.qmax - 1 : -r.qmax;
-    if (r.qmin == r.qmax)
+    // A named site is known to be behind a ReLU or not; for a bare tensor a learned step follows the paper.
+    const bool bareLearned = boolParam(spec.options, "learned_step") && site.layer.empty();
+    const UniformForm form = uniformForm(spec, site.role, site.nonNegative || bareLearned);
+    if (form.qmin == form.qmax)
         return fail(ErrorKind::Unsupported, label + ", 1 bit restricted symmetric has one level; use full_range=true, "
                     "symmetric=false or a binary method such as bwn or binaryconnect");
+    RangeRequest r;
+    r.bits = spec.bits;
+    r.qmin = form.qmin;
+    r.qmax = form.qmax;
+    r.form = !form.symmetric ? GridForm::Asymmetric : form.isSigned ? GridForm::Symmetric : GridForm::Unsigned;
     return r;
 }
 
