@@ -13,6 +13,8 @@
 #include <QLockFile>
 #include <QMap>
 
+#include <algorithm>
+
 namespace bitwright {
 
 namespace {
@@ -154,7 +156,7 @@ Result<SessionContent> SessionKeeper::read(const QString &path, const Catalog &c
         quantized += (patch.weight.method.value_or(kFloatMethod) != kFloatMethod) || (patch.activation.method.value_or(kFloatMethod) != kFloatMethod);
     content.description = tr("%1, %2 quantized, %3")
                               .arg(QFileInfo(content.modelPath).fileName(), counted(qint64(quantized), tr("%1 layer"), tr("%1 layers")),
-                                   QLocale().toString(QFileInfo(path).lastModified(), QLocale::ShortFormat));
+                                   QLocale().toString(QFileInfo(path).lastModified(), QStringLiteral("d MMM hh:mm")));
     return content;
 }
 
@@ -246,26 +248,36 @@ Status SessionKeeper::saveAs(const QString &path)
     return {};
 }
 
-std::vector<SessionKeeper::Found> SessionKeeper::recoverable() const
+/// Nothing where another window works in it, or where it cannot be read: then it is left alone.
+std::optional<SessionContent> SessionKeeper::readUnused(const QString &path) const
+{
+    QLockFile lock(lockOf(path));
+    lock.setStaleLockTime(0);
+    if (path == m_path || !lock.tryLock(0))
+        return std::nullopt;
+    auto content = read(path, m_document.catalog());
+    return content ? std::optional(std::move(*content)) : std::nullopt;
+}
+
+std::vector<SessionKeeper::Found> SessionKeeper::recoverable(const QStringList &saved) const
 {
     std::vector<Found> found;
     const QFileInfoList files = QDir(m_folder).entryInfoList({QStringLiteral("*.bitwright")}, QDir::Files, QDir::Time);
     for (const QFileInfo &file : files) {
         const QString path = file.absoluteFilePath();
-        if (path == m_path)
+        auto content = readUnused(path);
+        if (!content)
             continue;
-        QLockFile lock(lockOf(path));
-        lock.setStaleLockTime(0);
-        if (!lock.tryLock(0))
-            continue;   // another window works in it
-        auto content = read(path, m_document.catalog());
-        lock.unlock();
-        const bool empty = content && content->modelPath.isEmpty();
-        if (empty || int(found.size()) >= kKeptRecoveries)
+        if (content->modelPath.isEmpty() || int(found.size()) >= kKeptRecoveries)
             removeSession(path);
-        else if (content)
-            found.push_back({path, std::move(*content)});
+        else
+            found.push_back({path, std::move(*content), false});
     }
+    for (const QString &path : saved)
+        if (QFile::exists(path))
+            if (auto content = readUnused(path); content && !content->modelPath.isEmpty())
+                found.push_back({path, std::move(*content), true});
+    std::ranges::stable_sort(found, std::ranges::greater{}, [](const Found &each) { return QFileInfo(each.path).lastModified(); });
     return found;
 }
 

@@ -46,12 +46,14 @@ public:
     [[nodiscard]] QString path() const { return m_path; }
     [[nodiscard]] bool isRecovery() const { return m_recovery; }
 
-    /// Sessions in the recovery folder that nobody has open, newest first; the content only of those with a model.
     struct Found {
         QString path;
         SessionContent content;
+        bool saved = false;   ///< under a name of the person's
     };
-    [[nodiscard]] std::vector<Found> recoverable() const;
+    /// Sessions in the recovery folder and of `saved` that nobody has open, newest first; only those with a model.
+    /// Clears old ones out of the recovery folder; touches no saved one.
+    [[nodiscard]] std::vector<Found> recoverable(const QStringList &saved = {}) const;
     static Result<SessionContent> read(const QString &path, const Catalog &catalog);
 
     /// Writes what is still waiting; for tests and before "save as".
@@ -66,6 +68,7 @@ private:
     class Writer;
     void attach(const QString &path, bool recovery);
     void detach(bool cleanly);
+    [[nodiscard]] std::optional<SessionContent> readUnused(const QString &path) const;
     void writeLater();
     void writeNow();
 

@@ -198,7 +198,7 @@ void TradeoffPanel::showPresent()
     m_plot->setPresent(point, known && !estimate->final && m_controller.evaluationJob() != 0);
 
     QString text = tr("%1 of %2").arg(formatBytes(bytes), formatBytes(floatBytes));
-    if (bytes > 0)
+    if (bytes > 0 && bytes < floatBytes)
         text += tr(" (%1 smaller)").arg(formatRatio(floatBytes / bytes));
     if (known) {
         text += QStringLiteral(" · ") + formatMetric(m_metric, point.value, point.low, point.high);

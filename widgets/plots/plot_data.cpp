@@ -337,6 +337,10 @@ std::vector<double> logTicks(PlotRange range, double pixels)
             if (wanted && tick >= range.lower * (1 - 1e-9) && tick <= range.upper * (1 + 1e-9))
                 ticks.push_back(tick);
         }
+    // Within a fraction of a decade the steps hardly differ from a linear axis's.
+    constexpr double kNarrow = 1.2, kPixelsPerTick = 80;
+    if (ticks.size() < 3 && to - from < kNarrow)
+        return niceTicks(range, std::max(2, int(pixels / kPixelsPerTick)));
     return ticks;
 }
 

@@ -80,6 +80,7 @@ PlotRange gridRange(const QuantGrid &grid);
 /// The distance of round ticks: 1, 2, 2.5 or 5 times a power of ten, so that at most `most` steps fit; 0 without range.
 double niceStep(PlotRange range, int most);
 /// Tick positions at 1, 2 or 5 times powers of ten for a logarithmic axis of `pixels`, thinned to stay readable.
+/// Where fewer than three would fall into a narrow range, they are round steps instead.
 std::vector<double> logTicks(PlotRange range, double pixels);
 /// Tick positions at 1, 2, 2.5 or 5 times a power of ten, at most `most` of them, covering the range from inside.
 std::vector<double> niceTicks(PlotRange range, int most);

@@ -44,6 +44,8 @@ namespace bitwright {
 namespace {
 
 constexpr int kLayoutVersion = 1;
+/// Saved sessions that are opened for a look at the start; each costs some milliseconds.
+constexpr int kLookedAtSessions = 3;
 const char *const kSessionSuffix = "bitwright";
 
 QString modelFilter()
@@ -233,7 +235,7 @@ void MainWindow::arrange()
 {
     const int width = this->width(), height = this->height();
     QDockWidget *layers = m_docks[0], *tradeoff = m_docks[1], *jobs = m_docks[3];
-    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 430, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
+    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 450, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
     resizeDocks({jobs}, {std::clamp(height * 18 / 100, 120, 220)}, Qt::Vertical);
 }
 
@@ -334,8 +336,9 @@ void MainWindow::updateRecent()
     fillRecent(m_recentModels, m_settings.recentModels(), &MainWindow::openModel);
     fillRecent(m_recentSessions, m_settings.recentSessions(), &MainWindow::openSession);
     QList<StartPage::Entry> sessions;
-    for (const auto &found : m_session.recoverable())
-        sessions << StartPage::Entry{found.content.description, found.path};
+    for (const auto &found : m_session.recoverable(m_settings.recentSessions().mid(0, kLookedAtSessions)))
+        sessions << StartPage::Entry{found.saved ? QFileInfo(found.path).fileName() + QStringLiteral(", ") + found.content.description
+                                                 : found.content.description, found.path};
     m_start->setRecent(m_settings.recentModels(), sessions);
 }
 
@@ -457,7 +460,7 @@ void MainWindow::showAbout()
 
 void MainWindow::offerRecovery()
 {
-    const auto found = m_session.recoverable();
+    const auto found = m_session.recoverable(m_settings.recentSessions().mid(0, kLookedAtSessions));
     const auto lost = std::ranges::find_if(found, [](const auto &each) { return !each.content.closedCleanly; });
     if (lost == found.end())
         return;

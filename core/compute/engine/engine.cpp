@@ -39,7 +39,7 @@ public:
         auto shared = std::make_shared<const Request>(std::move(request));
         job.body = [this, id, shared](const JobContext &context) { return m_host.run(id, *shared, context); };
         if (const auto *preview = std::get_if<PreviewRequest>(shared.get())) {
-            job.tag = preview->layer + '/' + roleName(preview->role);
+            job.tag = preview->layer + '/' + roleName(preview->role) + (preview->errorAgainstBits ? "" : "/error only");
             m_light.submit(std::move(job));
         } else {
             m_heavy.submit(std::move(job));

@@ -33,7 +33,8 @@ struct StatisticsRequest {
     std::string weights;               ///< "" for the float weights, else a weights state's name
     bool foldBatchNorm = false;
 };
-/// Light lane, newest wins per (layer, role): the grid, the quantized histogram and the error of one site.
+/// Light lane, newest wins per (layer, role), those without errorAgainstBits apart (a table's column must not take the
+/// picture away): the grid, the quantized histogram and the error of one site.
 struct PreviewRequest {
     std::string layer;
     Role role = Role::Weight;

@@ -188,6 +188,15 @@ void TestEngine::previewsNewestWins()
     QCOMPARE(previews.back().job, last);
     QCOMPARE(previews.back().grid.groups.size(), 64U);
     QVERIFY(previews.back().sqnrDb > 0);
+    // The table's question about the layer that is looked at does not take its picture away.
+    PreviewRequest look;
+    look.layer = "layer3.0.conv1";
+    look.spec = previews.back().request.spec;
+    PreviewRequest column = look;
+    column.errorAgainstBits = false;
+    const JobId picture = m_engine->submit(look), figure = m_engine->submit(column);
+    QCOMPARE(m_events->end(picture).outcome, JobOutcome::Finished);
+    QCOMPARE(m_events->end(figure).outcome, JobOutcome::Finished);
 }
 
 void TestEngine::errorsAreValues()

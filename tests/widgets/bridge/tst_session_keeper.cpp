@@ -102,6 +102,19 @@ void TstSessionKeeper::savingMovesARecoverySession()
     f.document.setBits({"stem"}, Role::Weight, 3);
     f.keeper.flush();
     QCOMPARE(SessionKeeper::read(mine, f.engine.catalog())->state.config, f.document.config());
+    {
+        Fixture other(folder);   // still in use
+        QVERIFY(other.keeper.recoverable({mine}).empty());
+    }
+    // As a kill leaves it: not closed, its lock free.
+    const QString killed = folder.filePath(QStringLiteral("killed.bitwright"));
+    for (const char *suffix : {"", "-wal", "-shm"})
+        QFile::copy(mine + QString::fromLatin1(suffix), killed + QString::fromLatin1(suffix));
+    Fixture next(folder);
+    const auto found = next.keeper.recoverable({killed, folder.filePath(QStringLiteral("gone.bitwright"))});
+    QCOMPARE(found.size(), std::size_t(1));
+    QVERIFY(found[0].saved && !found[0].content.closedCleanly);
+    QCOMPARE(*found[0].content.state.config.layers.at("stem").weight.bits, 3);
 }
 
 void TstSessionKeeper::openingKeepsTheOldNetworkOut()

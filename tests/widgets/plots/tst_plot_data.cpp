@@ -18,6 +18,7 @@ private slots:
     void quantizedOutlineSpreadsOverCells();
     void quantizedOutlineOfFineGridIsTheOriginal();
     void quantizeHistogramMovesCounts();
+    void logTicksOfANarrowRange();
     void countCeilings_data();
     void countCeilings();
     void levelsInView_data();
@@ -95,6 +96,14 @@ void TestPlotData::quantizeHistogramMovesCounts()
     const std::vector<std::uint64_t> wanted{0, 0, 9, 0, 9, 0, 23, 0};
     QCOMPARE(q.counts, wanted);
     QCOMPARE(q.underflow + q.overflow, std::uint64_t(0));
+}
+
+void TestPlotData::logTicksOfANarrowRange()
+{
+    QCOMPARE(logTicks({1, 1000}, 400), (std::vector<double>{1, 10, 100, 1000}));
+    // A single point of 293 kB: no power of ten is near, and yet the axis says where it is.
+    QCOMPARE(logTicks({234e3, 366e3}, 250), (std::vector<double>{250e3, 300e3, 350e3}));
+    QCOMPARE(logTicks({0, 10}, 300).size(), std::size_t(0));
 }
 
 void TestPlotData::countCeilings_data()
