@@ -3,6 +3,7 @@
 #include "format.h"
 #include "inputs.h"
 
+#include "config/uniform_form.h"
 #include "simulate/calibration.h"
 
 #include <CLI/CLI.hpp>
@@ -29,6 +30,7 @@ Result<Output> calibrate(const Options &options, Console &console)
     }
     if (options.weights)
         BW_CHECK(fillWeights(assignment.resolved, network, folded, {}));
+    spellOutSigns(assignment.resolved, network->summary());
     const auto filled = withValues(assignment.config, assignment.resolved, options.weights);
     BW_CHECK(writeConfig(filled, options.output));
     Output output;

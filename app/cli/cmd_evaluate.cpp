@@ -31,7 +31,9 @@ Result<Output> evaluate(const Options &options, Console &console)
     BW_ASSIGN(const auto simulation, Simulation::make(network, assignment.resolved, folded));
     Evaluator evaluator(network, data);
     BW_ASSIGN(const auto estimate, evaluator.evaluate(*simulation, evaluation, console.job()));
-    const auto &summary = network->summary();
+    if (const std::string note = nonFiniteNote(estimate); !note.empty())
+        console.warn("warning: " + note);
+    const ModelSummary summary = network->summaryFor(data->sampleShape());
     const auto cost = modelCost(summary, assignment.resolved, folded);
     if (store)
         BW_CHECK(store->addTrial(makeTrial(summary, assignment.config, cost, evaluation.metric, estimate,

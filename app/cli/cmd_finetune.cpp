@@ -3,6 +3,7 @@
 #include "format.h"
 #include "inputs.h"
 
+#include "config/uniform_form.h"
 #include "cost/size_model.h"
 #include "engine/trials.h"
 #include "frontends/frontend.h"
@@ -62,7 +63,7 @@ Status FineTuning::prepare()
         BW_ASSIGN(m_evaluation, openDataFor(*m_network, m_options.evaluation, m_console));
     }
     BW_CHECK(calibrateMissing(m_assignment, *m_network, *m_training, m_console));
-    m_cost = modelCost(m_network->summary(), m_assignment.resolved, m_assignment.config.foldBatchNorm);
+    m_cost = modelCost(m_network->summaryFor(m_evaluation->sampleShape()), m_assignment.resolved, m_assignment.config.foldBatchNorm);
     m_evaluator = std::make_unique<Evaluator>(m_network, m_evaluation);
     m_metric = defaultMetric(*m_evaluation);
     return {};
@@ -96,7 +97,9 @@ Status FineTuning::write(const WeightsState &state, const ResolvedConfig &config
     BW_CHECK(copySideFile(m_options.model, m_options.output));
     if (m_options.configOutput.empty())
         return {};
-    auto complete = withValues(m_assignment.config, config, true);
+    ResolvedConfig spelled = config;
+    spellOutSigns(spelled, m_network->summary());
+    auto complete = withValues(m_assignment.config, spelled, true);
     if (auto written = Network::open(m_options.output))   // the assignment is the new file's
         complete.modelSha = (*written)->summary().sha256;
     return writeConfig(complete, m_options.configOutput);
@@ -108,7 +111,9 @@ Output FineTuning::output(const FineTuneResult &result) const
     TextTable table({{"epoch", kRight}, {"loss", kRight}, {metricName(m_metric)}, {"size", kRight}});
     Output output;
     output.firstKeys = {"metric", "history", "best", "epoch", "loss", "value", "low", "high", "size_bytes"};
-    output.json = {{"metric", metricName(m_metric)}, {"history", json::array()}, {"best", nullptr}, {"model", m_options.output}};
+    // "best" tells which epoch was; what is written is the state after the last one.
+    output.json = {{"metric", metricName(m_metric)}, {"history", json::array()}, {"best", nullptr}, {"model", m_options.output},
+                   {"written_epoch", result.history.empty() ? 0 : result.history.back().epoch}};
     const auto bytes = m_cost.sizeBytes();
     const EpochReport *best = nullptr;
     for (const auto &epoch : result.history) {
@@ -121,7 +126,7 @@ Output FineTuning::output(const FineTuneResult &result) const
     }
     if (best != nullptr)
         output.json["best"] = {{"epoch", best->epoch}, {"value", best->estimate.value}, {"size_bytes", bytes}};
-    output.text = table.text() + "\nwritten: " + m_options.output +
+    output.text = table.text() + "\nwritten, as it was after the last epoch: " + m_options.output +
                   (m_options.configOutput.empty() ? "" : ", " + m_options.configOutput) + "\n";
     return output;
 }
@@ -142,6 +147,8 @@ Result<Output> FineTuning::run()
     input.metric = m_metric;
     input.checkpoint = m_options.checkpoint.empty() ? m_options.output + ".checkpoint" : m_options.checkpoint;
     input.resume = m_options.resume;
+    if (std::error_code ignored; input.resume && !std::filesystem::exists(input.checkpoint, ignored))
+        m_console.warn("warning: " + input.checkpoint + " is not there, the training starts from the beginning");
     FineTuneCallbacks callbacks;
     callbacks.step = [this](const StepReport &step) { onStep(step); };
     callbacks.epoch = [this](const EpochReport &epoch) { onEpoch(epoch); };
@@ -174,17 +181,17 @@ Work declareFinetune(CLI::App &app)
     app.add_option("-o,--output", options->output, "The trained network, in MODEL's own format")->required();
     app.add_option("--config-out", options->configOutput, "The assignment with all values");
     app.add_option("--optimizer", training.optimizer, "sgd or adam")->check(CLI::IsMember({"sgd", "adam"}))->capture_default_str();
-    app.add_option("--lr", training.learningRate, "Learning rate")->capture_default_str();
+    app.add_option("--lr", training.learningRate, "Learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
     app.add_option("--schedule", training.schedule, "cosine, step or constant")
         ->check(CLI::IsMember({"cosine", "step", "constant"}))->capture_default_str();
-    app.add_option("--batch", training.batch, "Samples a step")->capture_default_str();
-    app.add_option("--momentum", training.momentum, "Momentum of sgd")->capture_default_str();
-    app.add_option("--weight-decay", training.weightDecay, "Weight decay")->capture_default_str();
-    app.add_option("--label-smoothing", training.labelSmoothing, "Label smoothing")->capture_default_str();
+    app.add_option("--batch", training.batch, "Samples a step")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+    app.add_option("--momentum", training.momentum, "Momentum of sgd")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+    app.add_option("--weight-decay", training.weightDecay, "Weight decay")->check(CLI::NonNegativeNumber)->capture_default_str();
+    app.add_option("--label-smoothing", training.labelSmoothing, "Label smoothing")->check(CLI::Range(0.0, 1.0))->capture_default_str();
     app.add_flag("--no-augmentation", options->noAugmentation, "No shifts and flips");
     app.add_flag("--no-reestimation", options->noReestimation, "Leave the batch-norm statistics as training left them");
     app.add_option("--checkpoint", options->checkpoint, "Where each epoch is saved (default: OUTPUT.checkpoint)");
-    app.add_flag("--resume", options->resume, "Go on from the checkpoint");
+    app.add_flag("--resume", options->resume, "Go on from the checkpoint; without one the training starts from the beginning and says so");
     app.add_option("--session", options->session, "Session file that each epoch is added to");
     return [options](Console &console) { return FineTuning(*options, console).run(); };
 }

@@ -18,7 +18,7 @@ json tensorsJson(const std::vector<TensorInfo> &tensors)
 {
     json list = json::array();
     for (const auto &tensor : tensors)
-        list.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"dtype", tensor.dtype}});
+        list.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"dtype", tensor.dtype}, {"free_dimensions", tensor.freeDimensions}});
     return list;
 }
 

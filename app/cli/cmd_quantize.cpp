@@ -22,10 +22,11 @@ struct Options {
     std::string input, method, role, gradient, folder;
     int bits = 0;
     std::vector<std::string> pairs;
+    std::map<std::string, std::string> named;   ///< the pairs, split
 };
 
 /// `--option a=1 b=2 X.npy`: what has no "=" is no option of the method but the array, where that is missing.
-Status splitOptions(Options &options, std::map<std::string, std::string> &named)
+void splitOptions(Options &options)
 {
     for (const auto &pair : options.pairs) {
         const auto equals = pair.find('=');
@@ -34,17 +35,22 @@ Status splitOptions(Options &options, std::map<std::string, std::string> &named)
             continue;
         }
         if (equals == std::string::npos || equals == 0)
-            return fail(ErrorKind::Invalid, "--option " + pair + ", is not NAME=VALUE; write it so");
-        if (!named.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second)
-            return fail(ErrorKind::Invalid, "--option " + pair + ", that option was given before; give it once");
+            throw CLI::ValidationError("--option " + pair + ", is not NAME=VALUE");
+        if (!options.named.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second)
+            throw CLI::ValidationError("--option " + pair + ", that option was given before");
     }
-    return {};
+    if (options.input.empty())
+        throw CLI::ValidationError("X.npy is missing");
 }
 
 Result<at::Tensor> readFloats(const std::string &path)
 {
     BW_ASSIGN(auto tensor, readNpy(path));
-    return tensor.is_floating_point() ? tensor : tensor.to(at::kFloat);
+    // The work is done in float32; half precision could not hold the levels, and beyond float32 there is nothing to hold.
+    const at::Tensor value = tensor.to(at::kFloat);
+    if (tensor.scalar_type() == at::kDouble && at::isinf(value).logical_and(at::isfinite(tensor)).any().item<bool>())
+        return fail(ErrorKind::Numeric, path + ", it has values beyond 3.4e38, the largest of float32; scale the array");
+    return value;
 }
 
 /// Groups as lists under per-channel granularity; else the one value, or its list where it has several numbers.
@@ -104,14 +110,10 @@ Result<std::string> outputFolder(const std::string &folder)
     return folder + "/";
 }
 
-Result<Output> quantize(Options options, Console &console)
+Result<Output> quantize(const Options &options, Console &console)
 {
-    std::map<std::string, std::string> named;
-    BW_CHECK(splitOptions(options, named));
-    if (options.input.empty())
-        return fail(ErrorKind::Invalid, "X.npy is missing; name the array to quantize");
     const Role role = options.role == "activation" ? Role::Activation : Role::Weight;
-    BW_ASSIGN(const auto spec, specFromText(options.method, options.bits, role, named));
+    BW_ASSIGN(const auto spec, specFromText(options.method, options.bits, role, options.named));
     BW_ASSIGN(const auto x, readFloats(options.input));
     at::Tensor gradient;
     if (!options.gradient.empty()) {
@@ -157,6 +159,7 @@ Work declareQuantize(CLI::App &app)
     app.add_option("--option", options->pairs, "Options of the method, NAME=VALUE");
     app.add_option("--grad", options->gradient, "Gradient to pass back (.npy, shape of X)");
     app.add_option("-o,--output", options->folder, "Folder for quantized.npy and grad_input.npy");
+    app.parse_complete_callback([options] { splitOptions(*options); });
     return [options](Console &console) { return quantize(*options, console); };
 }
 

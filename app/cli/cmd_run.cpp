@@ -42,12 +42,13 @@ const at::Tensor *arrayFor(const std::vector<NamedTensor> &arrays, const std::st
 
 Status checkShape(const TensorInfo &info, const at::Tensor &tensor, const std::string &path)
 {
-    bool fits = info.shape.empty() || std::size_t(tensor.dim()) == info.shape.size();
-    for (std::size_t i = 1; fits && i < info.shape.size(); ++i)   // the batch may differ: it is sliced or padded
-        fits = info.shape[i] < 0 || info.shape[i] == tensor.size(std::int64_t(i));
+    const Shape shape = info.acceptedShape();
+    bool fits = shape.empty() || std::size_t(tensor.dim()) == shape.size();
+    for (std::size_t i = 1; fits && i < shape.size(); ++i)   // the batch may differ: it is sliced or padded
+        fits = shape[i] < 0 || shape[i] == tensor.size(std::int64_t(i));
     if (!fits)
         return fail(ErrorKind::Invalid, path + ", its shape is " + shapeText(tensor.sizes().vec()) + ", input '" + info.name +
-                                            "' reads " + shapeText(info.shape) + "; bring the array to that shape");
+                                            "' reads " + shapeText(shape) + "; bring the array to that shape");
     return {};
 }
 
@@ -137,6 +138,11 @@ Work declareRun(CLI::App &app)
         BW_ASSIGN(const auto values, runNetwork(network, *options, inputs, console));
         BW_ASSIGN(const auto outputs, nameOutputs(network->summary(), values));
         BW_CHECK(writeOutputs(options->output, outputs));
+        std::int64_t bad = 0;
+        for (const auto &[name, tensor] : outputs)
+            bad += tensor.numel() - tensor.isfinite().sum().item<std::int64_t>();
+        if (bad > 0)
+            console.warn("warning: " + grouped(bad) + " of the output values are NaN or infinite; look for such values in " + options->input);
         Output result;
         nlohmann::json shapes = nlohmann::json::array();
         for (const auto &[name, tensor] : outputs) {

@@ -10,8 +10,10 @@ Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const
 {
     DataContext context;
     context.modelPath = network.summary().path;
-    if (!network.summary().inputs.empty())
+    if (!network.summary().inputs.empty()) {
         context.inputShape = network.summary().inputs[0].shape;
+        context.acceptedShape = network.summary().inputs[0].acceptedShape();
+    }
     context.job = console.job();
     return openData(spec, context);
 }
@@ -30,7 +32,7 @@ Result<Assignment> readAssignment(const Network &network, const std::string &pat
         return fail(resolved.error().kind, path + ": " + resolved.error().message, resolved.error().context);
     assignment.resolved = std::move(*resolved);
     assignment.config.modelSha = summary.sha256;
-    assignment.config.modelLayers = std::int64_t(summary.layers.size());
+    assignment.config.modelLayers = summary.quantizableLayers();
     return assignment;
 }
 

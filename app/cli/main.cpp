@@ -10,7 +10,9 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <limits>
 
 #ifndef BITWRIGHT_VERSION
 #define BITWRIGHT_VERSION "0"
@@ -36,7 +38,8 @@ void declareCommon(CLI::App &app, CommonOptions &options)
 {
     app.add_flag("--json", options.json, "One JSON document on standard output");
     app.add_flag("--quiet", options.quiet, "No progress on standard error");
-    app.add_option("--seed", options.seed, "Seed of everything random")->capture_default_str();
+    app.add_option("--seed", options.seed, "Seed of everything random")
+        ->check(CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()))->capture_default_str();
     constexpr int kMostThreads = 1024;
     app.add_option("--threads", options.threads, "Threads to compute with (default: all cores)")
         ->check(CLI::Range(1, kMostThreads));
@@ -82,9 +85,11 @@ int run(int argc, char **argv)
         if (e.get_exit_code() == 0)   // --help, --version
             return app.exit(e) == 0 && std::fflush(stdout) == 0 ? kDone : kFailed;
         const auto parsed = app.get_subcommands();
-        const auto *word = std::find_if(argv + 1, argv + argc, [](const char *argument) { return argument[0] != '-'; });
-        if (parsed.empty() && word != argv + argc)
-            return sayError(std::string(*word) + ", there is no such command; see bitwright-cli --help", kUsage);
+        // What neither an option nor its value took is the word that should have been a command.
+        const auto words = app.remaining();
+        const auto word = std::ranges::find_if(words, [](const std::string &each) { return !each.starts_with('-'); });
+        if (parsed.empty() && word != words.end())
+            return sayError(*word + ", there is no such command; see bitwright-cli --help", kUsage);
         return sayError(std::string(e.what()) + "; see bitwright-cli " +
                             (parsed.empty() ? "" : parsed.front()->get_name() + " ") + "--help", kUsage);
     }

@@ -104,7 +104,7 @@ void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState
             m_cost = m_floatCost = modelCost(*m_model, m_resolved, false);
         }
         state.config.modelSha = m_model->sha256;
-        state.config.modelLayers = std::int64_t(m_model->layers.size());
+        state.config.modelLayers = m_model->quantizableLayers();
         if (auto resolved = resolve(state.config, *m_model, m_catalog)) {
             m_resolved = std::move(*resolved);
             m_state = std::move(state);
@@ -112,7 +112,7 @@ void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState
         } else {
             problem = toQString(resolved.error().message);
             m_state.config.modelSha = m_model->sha256;
-            m_state.config.modelLayers = std::int64_t(m_model->layers.size());
+            m_state.config.modelLayers = m_model->quantizableLayers();
         }
     }
     emit modelChanged();

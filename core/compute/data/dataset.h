@@ -63,6 +63,7 @@ std::optional<std::string> findSamples(const std::string &modelPath = {});
 struct DataContext {
     std::string modelPath;              ///< a sample's own preprocessing is the default
     Shape inputShape;                   ///< of the network's first input, [-1, C, H, W]; empty when unknown
+    Shape acceptedShape;                ///< the same with -1 for sizes that may differ; pictures are brought to inputShape
     ImageDecoder decodeImage;           ///< may be empty
     JobContext job;
 };

@@ -2,6 +2,7 @@
 #include "data/array_file.h"
 
 #include "base/names.h"
+#include "base/replace_file.h"
 #include "base/text_file.h"
 #include "data/byte_source.h"
 #include "tensor/guarded.h"
@@ -142,8 +143,7 @@ Result<std::vector<NamedTensor>> readArrays(const std::string &path)
 
 Status writeNpz(const std::string &path, const std::vector<NamedTensor> &tensors)
 {
-    return guarded(path, ErrorKind::Io, [&]() -> Status {
-        const std::string part = path + ".part";
+    return guarded(path, ErrorKind::Io, [&] { return replaceFile(path, [&](const std::string &part) -> Status {
         int error = 0;
         Zip zip(zip_open(part.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &error));
         if (!zip)
@@ -166,14 +166,8 @@ Status writeNpz(const std::string &path, const std::vector<NamedTensor> &tensors
         if (zip_close(zip.get()) != 0)
             return fail(ErrorKind::Io, path + ", cannot be written: " + zip_strerror(zip.get()) + "; check the disk");
         (void)zip.release();
-        std::error_code code;
-        std::filesystem::rename(part, path, code);
-        if (code) {
-            std::filesystem::remove(part, code);
-            return fail(ErrorKind::Io, path + ", cannot be written; check that it is not a folder");
-        }
         return {};
-    });
+    }); });
 }
 
 } // namespace bitwright

@@ -139,7 +139,7 @@ Result<std::shared_ptr<const Dataset>> openData(const std::string &text, const D
     BW_ASSIGN(const auto spec, parseDataSpec(text));
     return guarded("data '" + text + "'", ErrorKind::Io, [&]() -> Result<std::shared_ptr<const Dataset>> {
         BW_ASSIGN(auto data, readKind(spec, context));
-        BW_ASSIGN(data.images, fitShape(data.images, context.inputShape, spec.kind + ":" + spec.path));
+        BW_ASSIGN(data.images, fitShape(data.images, context.acceptedShape.empty() ? context.inputShape : context.acceptedShape, spec.kind + ":" + spec.path));
         if (data.size() == 0)
             return fail(ErrorKind::Invalid, "data '" + text + "', has no samples" +
                                                 (spec.first > 0 ? " after first; lower it" : "; choose another file"));

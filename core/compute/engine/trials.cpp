@@ -27,7 +27,7 @@ TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, cons
     trial.kind = context.kind;
     ModelConfig named = config;
     named.modelSha = model.sha256;
-    named.modelLayers = std::int64_t(model.layers.size());
+    named.modelLayers = model.quantizableLayers();
     trial.assignment = configToJson(named).dump();
     trial.modelPath = model.path;
     trial.modelSha = model.sha256;

@@ -93,7 +93,7 @@ private:
 /// Counts, over all batches, where file and simulation differ.
 class Comparison {
 public:
-    explicit Comparison(const std::vector<QuantizedSite> &sites) : m_sites(sites), m_layers(sites.size())
+    Comparison(const std::vector<QuantizedSite> &sites, bool sitesKnown) : m_sites(sites), m_sitesKnown(sitesKnown), m_layers(sites.size())
     {
         for (std::size_t i = 0; i < sites.size(); ++i)
             m_layers[i].layer = sites[i].layer;
@@ -105,6 +105,8 @@ public:
         const at::Tensor theirs = ran.output.narrow(0, 0, count).to(at::kFloat);
         if (ours.sizes() != theirs.sizes())
             return fail(ErrorKind::Invalid, "output, the file gives another shape than the simulation; export it again");
+        if (m_report.samples == 0)
+            noteMissing(simulated);
         const at::Tensor difference = (ours - theirs).abs();
         // Infinity against the same infinity is agreement.
         const at::Tensor real = at::where(ours == theirs, at::zeros({}), difference);
@@ -140,6 +142,21 @@ public:
     }
 
 private:
+    /// Layers whose input the assignment quantizes and a file with sites does not.
+    void noteMissing(const SimulationTrace &simulated)
+    {
+        std::vector<std::string> missing;
+        for (const auto &[layer, inputs] : simulated.quantizedInputs)
+            if (std::ranges::find(m_sites, layer, &QuantizedSite::layer) == m_sites.end())
+                missing.push_back(layer);
+        if (!m_sitesKnown || missing.empty())
+            return;
+        m_report.firstDifferingLayer = missing.front();
+        m_report.notes.push_back("the file does not quantize the inputs of " + std::to_string(missing.size()) +
+                                 (missing.size() == 1 ? " layer" : " layers") + " that the assignment quantizes, " + missing.front() +
+                                 " among them; export it with this assignment");
+    }
+
     Status addSite(std::size_t index, const SimulationTrace &simulated, const at::Tensor &steps, std::int64_t count)
     {
         const QuantizedSite &site = m_sites[index];
@@ -166,6 +183,7 @@ private:
     }
 
     const std::vector<QuantizedSite> &m_sites;
+    bool m_sitesKnown;                        ///< a format that says where it quantizes
     std::vector<LayerAgreement> m_layers;
     VerifyReport m_report;
     std::int64_t m_agreeing = 0;
@@ -273,7 +291,7 @@ Result<VerifyReport> verifyFile(const VerifyInput &input, const JobContext &cont
         if (!input.inputs.defined() || input.inputs.dim() == 0 || input.inputs.size(0) == 0)
             return fail(ErrorKind::Invalid, input.path + ", there are no samples to check it with; give data");
         BW_ASSIGN(Opened opened, openRuntime(input, context));
-        Comparison comparison(opened.sites);
+        Comparison comparison(opened.sites, input.format == "onnx");
         const std::int64_t total = input.inputs.size(0);
         const std::int64_t batch = opened.fixedBatch > 0 ? opened.fixedBatch : std::max<std::int64_t>(1, input.batch);
         for (std::int64_t first = 0; first < total; first += batch) {
@@ -289,7 +307,7 @@ Result<VerifyReport> verifyFile(const VerifyInput &input, const JobContext &cont
         }
         VerifyReport report = comparison.finish();
         report.runtime = opened.runtime->name();
-        report.notes = std::move(opened.notes);
+        report.notes.insert(report.notes.begin(), opened.notes.begin(), opened.notes.end());
         return report;
     });
 }

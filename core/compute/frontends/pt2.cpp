@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // torch.export's .pt2: a zip archive of JSON and raw weights, read without Python.
+#include "base/replace_file.h"
 #include "frontends/pt2_archive.h"
 #include "frontends/rows.h"
 #include "graph/node_builder.h"
@@ -10,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -427,16 +427,7 @@ Status writeWithParametersPt2(const std::string &source, const ParameterMap &rep
             view.copy_(tensor.detach());
         }));
     }
-    const std::string partial = target + ".partial";
-    auto status = archive.copyTo(partial, records);
-    std::error_code error;
-    if (status)
-        std::filesystem::rename(partial, target, error);
-    if (!status || error)
-        std::filesystem::remove(partial, error);
-    if (status && error)
-        return fail(ErrorKind::Io, target + " cannot be written, " + error.message() + "; choose another folder");
-    return status;
+    return replaceFile(target, [&](const std::string &temporary) { return archive.copyTo(temporary, records); });
 }
 
 Frontend pt2Frontend()

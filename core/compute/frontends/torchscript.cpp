@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // TorchScript files, traced or scripted.
+#include "base/replace_file.h"
 #include "frontends/rows.h"
 #include "frontends/torchscript_shapes.h"
 #include "frontends/torchscript_walker.h"
@@ -138,6 +139,8 @@ void describeInputs(Graph &graph, const FoundInputs &found)
         info.shape = found.inputs[i].shape;
         info.shape.insert(info.shape.begin(), found.fixedBatch ? found.batch : -1);
         info.dtype = dtypeName(found.inputs[i].dtype);
+        for (const std::int64_t dimension : found.inputs[i].free)
+            info.freeDimensions.push_back(dimension + 1);   // the batch comes first
     }
     graph.fixedBatch = found.fixedBatch ? found.batch : 0;
 }
@@ -179,6 +182,7 @@ Result<Graph> convert(const std::string &path, jit::Module &module, const JobCon
         return fail(ErrorKind::Unsupported, name + " cannot become a fixed graph, it has " + listed(walked->issues) +
                                                 "; trace it with torch.jit.trace or export it with torch.export.save",
                     refusal);
+    findFreeSizes(found, module, tensors, context);
     describeInputs(walked->graph, found);
     walked->graph.format = "torchscript";
     BW_CHECK(normalize(walked->graph));
@@ -240,18 +244,18 @@ Status replaceTensors(jit::Module &module, const ParameterMap &replaced, const s
 Status writeTorchScript(const std::string &source, const ParameterMap &replaced, const std::string &target)
 {
     BW_ASSIGN(jit::Module module, loadModule(source));
-    const std::string raw = target + ".raw", part = target + ".part";
-    Status status = guarded("cannot write " + target, ErrorKind::Io, [&]() -> Status {
-        BW_CHECK(replaceTensors(module, replaced, source));
-        module.save(raw);
-        copyRecords(raw, source, part);
-        std::filesystem::rename(part, target);
-        return {};
+    return replaceFile(target, [&](const std::string &temporary) {
+        const std::string raw = temporary + ".raw";
+        Status status = guarded("cannot write " + target, ErrorKind::Io, [&]() -> Status {
+            BW_CHECK(replaceTensors(module, replaced, source));
+            module.save(raw);
+            copyRecords(raw, source, temporary);
+            return {};
+        });
+        std::error_code ignored;
+        std::filesystem::remove(raw, ignored);
+        return status;
     });
-    std::error_code ignored;
-    std::filesystem::remove(raw, ignored);
-    std::filesystem::remove(part, ignored);
-    return status;
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/torchscript_shapes.h"
 
+#include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <caffe2/serialize/inline_container.h>
 #include <nlohmann/json.hpp>
@@ -298,6 +299,42 @@ Attempt attempt(const torch::jit::Module &module, const TensorTable &tensors, co
     return result;
 }
 
+bool sameConstant(const c10::IValue &a, const c10::IValue &b)
+{
+    if (a.isTensor() != b.isTensor() || a.tagKind() != b.tagKind())
+        return false;
+    if (!a.isTensor())
+        return a.isTensorList() ? a.is(b) : a == b;
+    const at::Tensor &x = a.toTensor(), &y = b.toTensor();
+    if (!x.defined() || !y.defined() || x.is_meta() || y.is_meta())
+        return x.defined() == y.defined() && (!x.defined() || x.sizes() == y.sizes());
+    return x.scalar_type() == y.scalar_type() && at::equal(x, y);
+}
+
+bool sameArgument(const Argument &a, const Argument &b)
+{
+    return a.kind == b.kind && a.value == b.value && sameConstant(a.constant, b.constant) &&
+           std::ranges::equal(a.list, b.list, sameArgument);
+}
+
+bool sameNodes(const Graph &a, const Graph &b)
+{
+    return std::ranges::equal(a.nodes, b.nodes, [](const Node &x, const Node &y) {
+        return x.op == y.op && x.outputs == y.outputs && std::ranges::equal(x.arguments, y.arguments, sameArgument);
+    });
+}
+
+std::optional<Graph> walkedWith(const torch::jit::Module &module, const TensorTable &tensors,
+                                const std::vector<InputGuess> &inputs, const FoundInputs &found)
+{
+    try {
+        WalkResult walked = Walker(module, tensors, {makeSamples(inputs, found.batch, found.meta), true}).run();
+        return walked.issues.empty() ? std::optional(std::move(walked.graph)) : std::nullopt;
+    } catch (const std::exception &) {
+        return std::nullopt;   // that size does not go through
+    }
+}
+
 } // namespace
 
 StatedInputs statedInputs(const std::string &path)
@@ -330,6 +367,21 @@ std::vector<at::Tensor> makeSamples(const std::vector<InputGuess> &inputs, std::
         samples.push_back(at::zeros(shape, at::TensorOptions(input.dtype).device(meta ? c10::kMeta : c10::kCPU)));
     }
     return samples;
+}
+
+void findFreeSizes(FoundInputs &found, const torch::jit::Module &module, const TensorTable &tensors, const JobContext &context)
+{
+    if (found.inputs.empty())
+        return;
+    const auto plain = walkedWith(module, tensors, found.inputs, found);
+    for (std::size_t i = 0; plain && i < found.inputs.size(); ++i)
+        for (std::size_t d = 0; d < found.inputs[i].shape.size() && !context.stopped(); ++d) {
+            std::vector<InputGuess> other = found.inputs;
+            other[i].shape[d] *= 2;
+            const auto walked = walkedWith(module, tensors, other, found);
+            if (walked && sameNodes(*plain, *walked))
+                found.inputs[i].free.push_back(std::int64_t(d));
+        }
 }
 
 FoundInputs findInputs(const torch::jit::Module &module, const TensorTable &tensors,

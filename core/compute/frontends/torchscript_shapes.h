@@ -15,6 +15,7 @@ namespace bitwright::torchscript {
 struct InputGuess {
     Shape shape;
     c10::ScalarType dtype = c10::kFloat;
+    std::vector<std::int64_t> free = {};   ///< indices into shape: other sizes give the same graph
 };
 
 /// What is tried for one input, the likeliest first.
@@ -43,6 +44,9 @@ struct FoundInputs {
 FoundInputs findInputs(const torch::jit::Module &module, const TensorTable &tensors,
                        const std::vector<InputGuess> &stated, const std::vector<Guesses> &guesses,
                        const std::vector<std::int64_t> &batches, const JobContext &context);
+
+/// Fills in `free` of every input that was found: a size is free where twice that size walks to the same graph.
+void findFreeSizes(FoundInputs &found, const torch::jit::Module &module, const TensorTable &tensors, const JobContext &context);
 
 /// Sample tensors for a walk.
 std::vector<at::Tensor> makeSamples(const std::vector<InputGuess> &inputs, std::int64_t batch, bool meta);

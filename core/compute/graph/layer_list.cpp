@@ -52,7 +52,7 @@ bool numberAtLeastZero(const Argument &argument)
 
 class Lister {
 public:
-    explicit Lister(const Graph &graph) : m_graph(graph) {}
+    Lister(const Graph &graph, const Shape &sample) : m_graph(graph), m_sample(sample) {}
     std::vector<LayerBinding> run();
 
 private:
@@ -68,6 +68,7 @@ private:
     [[nodiscard]] std::int64_t groupsOf(const Node &node) const;
 
     const Graph &m_graph;
+    const Shape &m_sample;
     ShapeProbe m_shapes;
     std::vector<int> m_parameterOf;
     std::map<ValueId, std::size_t> m_producer;
@@ -106,7 +107,7 @@ void Lister::index()
     }
     for (const FoldSite &site : foldSites(m_graph))
         m_normAfter[site.layer] = site.norm;
-    m_shapes = probeShapes(m_graph);
+    m_shapes = probeShapes(m_graph, m_sample);
 }
 
 std::int64_t Lister::groupsOf(const Node &node) const
@@ -292,9 +293,9 @@ std::vector<LayerBinding> Lister::run()
 
 } // namespace
 
-std::vector<LayerBinding> listLayers(const Graph &graph)
+std::vector<LayerBinding> listLayers(const Graph &graph, const Shape &sample)
 {
-    return Lister(graph).run();
+    return Lister(graph, sample).run();
 }
 
 ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bindings, const std::string &path)

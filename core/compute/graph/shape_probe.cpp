@@ -73,7 +73,7 @@ std::string dtypeName(at::ScalarType type)
     }
 }
 
-ShapeProbe probeShapes(const Graph &graph)
+ShapeProbe probeShapes(const Graph &graph, const Shape &sample)
 {
     ShapeProbe probe;
     probe.batch = std::max<std::int64_t>(graph.fixedBatch, 1);
@@ -89,8 +89,12 @@ ShapeProbe probeShapes(const Graph &graph)
     options.inPlace = false;
     for (const std::int64_t freeSize : {32, 224}) {
         std::vector<c10::IValue> inputs;
-        for (const GraphInput &input : graph.inputs)
-            inputs.push_back(zerosFor(input.info, probe.batch, freeSize));
+        for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
+            TensorInfo info = graph.inputs[i].info;
+            if (i == 0 && !sample.empty() && sample.size() + 1 == info.shape.size())
+                std::ranges::copy(sample, info.shape.begin() + 1);
+            inputs.push_back(zerosFor(info, probe.batch, freeSize));
+        }
         const auto outputs = executor.run(inputs, parameters, options);
         if (!outputs)
             continue;

@@ -16,7 +16,8 @@ struct ShapeProbe {
     std::vector<TensorInfo> outputs;    ///< with the batch given back as -1 where it is free
 };
 
-ShapeProbe probeShapes(const Graph &graph);
+/// `sample`: sizes of the first input less the batch where they are known better than the file says.
+ShapeProbe probeShapes(const Graph &graph, const Shape &sample = {});
 
 /// "float32", "int64", … as files and summaries spell it.
 std::string dtypeName(at::ScalarType type);

@@ -12,6 +12,14 @@
 
 namespace bitwright {
 
+std::string nonFiniteNote(const Estimate &estimate)
+{
+    if (estimate.nonFinite == 0)
+        return {};
+    return std::to_string(estimate.nonFinite) + " of " + std::to_string(estimate.samples) +
+           " samples gave outputs that are not finite and count as wrong; look for NaN in the data, the weights or the scales";
+}
+
 const LiveSet *ActivationCache::find(const std::string &key)
 {
     auto found = m_index.find(key);
@@ -124,7 +132,7 @@ Result<at::Tensor> Evaluator::scores(const Simulation &simulation, const Evaluat
     if (!captured.empty())
         m_cache.insert(keepKey, std::move(captured.front()));
     if (outputs.empty() || !outputs.front().isTensor())
-        return fail(ErrorKind::Unsupported, "network, its first output is not a tensor; evaluation needs scores there");
+        return fail(ErrorKind::Unsupported, m_network->summary().path + ", its first output is not a tensor; evaluation needs scores there");
     return outputs.front().toTensor().narrow(0, 0, count);
 }
 
@@ -134,7 +142,7 @@ Result<Estimate> Evaluator::evaluate(const Simulation &simulation, const Evaluat
     const auto started = std::chrono::steady_clock::now();
     const Executor &executor = simulation.executor();
     if (executor.graph().inputs.size() != 1)
-        return fail(ErrorKind::Unsupported, "network, it has " + std::to_string(executor.graph().inputs.size()) +
+        return fail(ErrorKind::Unsupported, m_network->summary().path + ", it has " + std::to_string(executor.graph().inputs.size()) +
                                                 " inputs; evaluation needs a network with one");
     const std::int64_t total = options.limit > 0 ? std::min(options.limit, m_data->size()) : m_data->size();
     if (total == 0)
@@ -167,7 +175,7 @@ Result<Estimate> Evaluator::evaluate(const Simulation &simulation, const Evaluat
         BW_CHECK(sum.add(batchScores, labels(first, count), against));
         const Interval interval = sum.interval();
         estimate = {sum.value(), interval.low, interval.high, sum.loss(), sum.sqnrDb(), sum.samples(), total, first + batch >= total,
-                    std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count()};
+                    std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), sum.nonFinite()};
         if (onEstimate)
             onEstimate(estimate);
         context.progress("evaluating", sum.samples(), total);

@@ -21,7 +21,11 @@ struct Estimate {
     std::int64_t samples = 0, total = 0;
     bool final = false;
     double seconds = 0;
+    std::int64_t nonFinite = 0;         ///< samples whose outputs hold NaN or infinity; never right, left out of the SQNR
 };
+
+/// One sentence where answers were no numbers, else empty.
+std::string nonFiniteNote(const Estimate &estimate);
 
 struct EvaluationOptions {
     Metric metric = Metric::Top1;

@@ -72,17 +72,26 @@ Status MetricSum::add(const at::Tensor &scores, const at::Tensor &labels, const 
             m_loss += at::cross_entropy_loss(scores, labels, {}, at::Reduction::Sum).item<double>();
             m_lossSamples += count;
         }
+        // An answer that is no number is no answer: it never counts as right, not even against the same of the float network.
+        const at::Tensor finite = scores.isfinite().reshape({count, -1}).all(1);
+        m_nonFinite += count - finite.sum().item<std::int64_t>();
+        at::Tensor hits;
         if (m_metric == Metric::Top1)
-            m_hits += scores.argmax(1).eq(labels).sum().item<std::int64_t>();
+            hits = scores.argmax(1).eq(labels);
         else if (m_metric == Metric::Top5)
-            m_hits += std::get<1>(scores.topk(std::min<std::int64_t>(5, scores.size(1)), 1))
-                          .eq(labels.unsqueeze(1)).any(1).sum().item<std::int64_t>();
+            hits = std::get<1>(scores.topk(std::min<std::int64_t>(5, scores.size(1)), 1)).eq(labels.unsqueeze(1)).any(1);
         else if (m_metric == Metric::Agreement)
-            m_hits += scores.argmax(1).eq(reference.argmax(1)).sum().item<std::int64_t>();
+            hits = scores.argmax(1).eq(reference.argmax(1));
+        if (hits.defined())
+            m_hits += hits.logical_and(finite).sum().item<std::int64_t>();
         if (reference.defined()) {
             m_hasReference = true;
-            const at::Tensor signal = reference.to(at::kDouble).square().reshape({count, -1}).sum(1);
-            const at::Tensor noise = (reference.to(at::kDouble) - scores.to(at::kDouble)).square().reshape({count, -1}).sum(1);
+            const at::Tensor both = finite.logical_and(reference.isfinite().reshape({count, -1}).all(1));
+            const auto perSample = [&](const at::Tensor &values) {
+                return at::where(both, values.square().reshape({count, -1}).sum(1), 0.0);
+            };
+            const at::Tensor signal = perSample(reference.to(at::kDouble));
+            const at::Tensor noise = perSample(reference.to(at::kDouble) - scores.to(at::kDouble));
             m_signal += signal.sum().item<double>();
             m_noise += noise.sum().item<double>();
             m_signal2 += signal.square().sum().item<double>();

@@ -30,10 +30,11 @@ public:
     [[nodiscard]] double loss() const;         ///< mean cross entropy, NaN without labels
     [[nodiscard]] double sqnrDb() const;       ///< of the scores against the reference; NaN without one
     [[nodiscard]] std::int64_t samples() const { return m_samples; }
+    [[nodiscard]] std::int64_t nonFinite() const { return m_nonFinite; }   ///< samples with NaN or infinite scores
 
 private:
     Metric m_metric;
-    std::int64_t m_samples = 0, m_hits = 0, m_lossSamples = 0;
+    std::int64_t m_samples = 0, m_hits = 0, m_lossSamples = 0, m_nonFinite = 0;
     double m_loss = 0;
     double m_signal = 0, m_noise = 0;                       // sums over samples, and of squares and products
     double m_signal2 = 0, m_noise2 = 0, m_cross = 0;

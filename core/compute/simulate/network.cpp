@@ -4,6 +4,9 @@
 #include "frontends/frontend.h"
 #include "graph/layer_list.h"
 
+#include <algorithm>
+#include <ranges>
+
 namespace bitwright {
 
 Result<std::shared_ptr<const Network>> Network::open(const std::string &path, const JobContext &context)
@@ -23,6 +26,18 @@ std::shared_ptr<const Network> Network::make(Graph graph, const std::string &pat
     network->m_parameters = shared->parameterMap();
     network->m_executor = std::make_unique<Executor>(std::move(shared), std::move(bindings));
     return network;
+}
+
+ModelSummary Network::summaryFor(const Shape &sample) const
+{
+    ModelSummary summary = m_summary;
+    if (summary.inputs.empty() || summary.inputs[0].shape.size() != sample.size() + 1 ||
+        std::ranges::equal(sample, summary.inputs[0].shape | std::views::drop(1)))
+        return summary;
+    const auto bindings = listLayers(m_executor->graph(), sample);
+    for (std::size_t i = 0; i < bindings.size() && i < summary.layers.size(); ++i)
+        summary.layers[i].macs = bindings[i].info.macs;
+    return summary;
 }
 
 const Network::Folded &Network::foldedTwin() const

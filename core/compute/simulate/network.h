@@ -29,6 +29,8 @@ public:
     static std::shared_ptr<const Network> make(Graph graph, const std::string &path);
 
     [[nodiscard]] const ModelSummary &summary() const { return m_summary; }
+    /// The summary with MACs for samples of this shape (less the batch), where the file leaves sizes open.
+    [[nodiscard]] ModelSummary summaryFor(const Shape &sample) const;
     [[nodiscard]] const Graph &graph(bool folded = false) const { return executor(folded).graph(); }
     [[nodiscard]] const Executor &executor(bool folded = false) const;
     /// Complete parameters of the (folded) graph under a state; differentiable in the state's tensors.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "simulate/simulation.h"
 
+#include "tensor/guarded.h"
+
 #include <nlohmann/json.hpp>
 
 #include <ATen/core/grad_mode.h>
@@ -104,7 +106,8 @@ Status Simulation::setUpLayer(std::size_t index, const LayerConfig &layer, const
         } else {
             if (!m_weight[index]->calibrated())
                 BW_CHECK(m_weight[index]->calibrate(weight));
-            weight = m_weight[index]->apply(weight, false);
+            BW_CHECK(guarded("layer " + binding.info.name + ", weight", ErrorKind::Invalid,
+                             [&] { weight = m_weight[index]->apply(weight, false); }));
             if (cache)
                 cache->insert(key, {weight, m_weight[index]->values()});
         }

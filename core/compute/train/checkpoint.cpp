@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/checkpoint.h"
 
+#include "base/replace_file.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 namespace bitwright {
@@ -52,22 +52,14 @@ Result<TensorArchive> unpackTensors(const std::vector<char> &bytes, const std::s
 Status writeArchive(const TensorArchive &archive, const std::string &path)
 {
     BW_ASSIGN(const std::vector<char> bytes, packTensors(archive));
-    const std::string temporary = path + ".part";
-    {
+    return replaceFile(path, [&](const std::string &temporary) -> Status {
         std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
         file.write(bytes.data(), std::streamsize(bytes.size()));
-        file.flush();
-        if (!file) {
-            std::error_code ignored;
-            std::filesystem::remove(temporary, ignored);
+        file.close();
+        if (!file)
             return fail(ErrorKind::Io, path + ", cannot be written; check the folder and the free space");
-        }
-    }
-    std::error_code code;
-    std::filesystem::rename(temporary, path, code);
-    if (code)
-        return fail(ErrorKind::Io, path + ", cannot be replaced (" + code.message() + "); check the folder's permissions");
-    return {};
+        return {};
+    });
 }
 
 Result<TensorArchive> readArchive(const std::string &path)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/text_file.h"
 
+#include "base/replace_file.h"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -65,31 +67,22 @@ Result<std::string> readTextFile(const std::string &path, std::uint64_t limit)
 
 Status writeTextFile(const std::string &path, std::string_view text)
 {
-    // A link is followed, so that the rename replaces the file it names and not the link.
     std::error_code code;
-    std::string target = path;
-    if (std::filesystem::is_symlink(path, code))
-        if (const auto real = std::filesystem::weakly_canonical(path, code); !code)
-            target = real.string();
-    if (std::filesystem::is_directory(target, code))
-        return fail(ErrorKind::Io, path + ", it is a folder; name a file");
+    const auto target = std::filesystem::status(path, code);
     // Devices and pipes (/dev/stdout, /dev/full) cannot be renamed onto: they are written as they are.
-    const bool replace = !std::filesystem::exists(target, code) || std::filesystem::is_regular_file(target, code);
-    const std::string written = replace ? target + ".part" + std::to_string(::getpid()) : target;
-
-    const int descriptor = ::open(written.c_str(), O_WRONLY | O_CLOEXEC | (replace ? O_CREAT | O_TRUNC : 0), 0666);
-    if (descriptor < 0)
-        return fail(ErrorKind::Io, path + ", cannot be written (" + reason(errno) + "); check the folder");
-    int failed = writeAll(descriptor, text);
-    if (::close(descriptor) != 0 && failed == 0)
-        failed = errno;
-    if (failed == 0 && replace && std::rename(written.c_str(), target.c_str()) != 0)
-        failed = errno;
-    if (failed == 0)
+    const bool replace = !std::filesystem::exists(target) || std::filesystem::is_regular_file(target) || std::filesystem::is_directory(target);
+    auto write = [&](const std::string &written) -> Status {
+        const int descriptor = ::open(written.c_str(), O_WRONLY | O_CLOEXEC | (replace ? O_CREAT | O_TRUNC : 0), 0666);
+        if (descriptor < 0)
+            return fail(ErrorKind::Io, path + ", cannot be written (" + reason(errno) + "); check the folder");
+        int failed = writeAll(descriptor, text);
+        if (::close(descriptor) != 0 && failed == 0)
+            failed = errno;
+        if (failed != 0)
+            return fail(ErrorKind::Io, path + ", writing failed (" + reason(failed) + "); free some space or choose another place");
         return {};
-    if (replace)
-        ::unlink(written.c_str());
-    return fail(ErrorKind::Io, path + ", writing failed (" + reason(failed) + "); free some space or choose another place");
+    };
+    return replace ? replaceFile(path, write) : write(path);
 }
 
 } // namespace bitwright

@@ -22,4 +22,16 @@ UniformForm uniformForm(const QuantSpec &spec, Role role, bool nonNegative)
     return form;
 }
 
+void spellOutSigns(ResolvedConfig &config, const ModelSummary &model)
+{
+    for (auto &[name, layer] : config) {
+        QuantSpec &spec = layer.activation;
+        const LayerInfo *info = model.layer(name);
+        if (spec.method != "uniform" || !info || hasParam(spec.options, "signed"))
+            continue;
+        if (const UniformForm form = uniformForm(spec, Role::Activation, info->nonNegativeInput); form.symmetric)
+            spec.options["signed"] = form.isSigned;
+    }
+}
+
 } // namespace bitwright

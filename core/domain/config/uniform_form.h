@@ -2,6 +2,7 @@
 #pragma once
 
 #include "config/model_config.h"
+#include "network/model_summary.h"
 
 #include <cstdint>
 
@@ -21,5 +22,9 @@ struct UniformForm {
 
 /// `nonNegative`: the tensor is known to have no negative values (an input behind a ReLU).
 UniformForm uniformForm(const QuantSpec &spec, Role role, bool nonNegative = false);
+
+/// Writes the sign of every symmetric uniform activation into its options where it is left to the network: a file with
+/// calibrated scales is then read the same by whoever knows the file alone.
+void spellOutSigns(ResolvedConfig &config, const ModelSummary &model);
 
 } // namespace bitwright

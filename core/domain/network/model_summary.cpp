@@ -15,10 +15,23 @@ const char *layerStatusName(LayerStatus status)
     return "float";
 }
 
+Shape TensorInfo::acceptedShape() const
+{
+    Shape accepted = shape;
+    for (const std::int64_t dimension : freeDimensions)
+        accepted[std::size_t(dimension)] = -1;
+    return accepted;
+}
+
 const LayerInfo *ModelSummary::layer(const std::string &name) const
 {
     auto found = std::ranges::find(layers, name, &LayerInfo::name);
     return found == layers.end() ? nullptr : &*found;
+}
+
+std::int64_t ModelSummary::quantizableLayers() const
+{
+    return std::ranges::count(layers, LayerStatus::Quantizable, &LayerInfo::status);
 }
 
 } // namespace bitwright

@@ -14,6 +14,10 @@ struct TensorInfo {
     std::string name;
     Shape shape;
     std::string dtype;   ///< "float32", "int64", …
+    /// Dimensions besides the batch whose size in `shape` is only the usual one (a traced example's, a guess); ascending.
+    std::vector<std::int64_t> freeDimensions = {};
+    /// The shape with every size that may differ as -1.
+    [[nodiscard]] Shape acceptedShape() const;
     friend bool operator==(const TensorInfo &, const TensorInfo &) = default;
 };
 
@@ -53,6 +57,7 @@ struct ModelSummary {
     std::vector<LayerInfo> layers;
     std::int64_t fixedBatch = 0;   ///< batch size the file insists on, 0 when free
     [[nodiscard]] const LayerInfo *layer(const std::string &name) const;
+    [[nodiscard]] std::int64_t quantizableLayers() const;
     friend bool operator==(const ModelSummary &, const ModelSummary &) = default;
 };
 

@@ -52,6 +52,8 @@ Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &
         event.trial = trialOf(running);
         m_emit(event);
     }));
+    if (const std::string note = nonFiniteNote(estimate); !note.empty())
+        log(id, LogMessage::Level::Warning, note);
     event.final = true;
     event.trial = trialOf(estimate);
     bool isFloat = request.weights.empty();

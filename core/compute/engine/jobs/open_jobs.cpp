@@ -35,7 +35,10 @@ Status JobHost::job(JobId id, const OpenDataRequest &request, const JobContext &
     const ModelSummary &model = session->network->summary();
     DataContext data;
     data.modelPath = model.path;
-    data.inputShape = model.inputs.empty() ? Shape{} : model.inputs.front().shape;
+    if (!model.inputs.empty()) {
+        data.inputShape = model.inputs.front().shape;
+        data.acceptedShape = model.inputs.front().acceptedShape();
+    }
     data.decodeImage = m_options.decodeImage;
     data.job = context;
     auto open = [&](const std::string &spec) -> Result<std::shared_ptr<const Dataset>> {

@@ -53,7 +53,7 @@ Step stepFor(Range range, const RangeRequest &r)
     }
     const double lo = std::min(range.lo, 0.0), hi = std::max(range.hi, 0.0);
     const double step = std::max((hi - lo) / span, kSmallestStep);
-    const double zero = std::clamp(std::rint(-lo / step), 0.0, span);
+    const double zero = 0.0 + std::clamp(std::rint(-lo / step), 0.0, span);   // the sum makes +0 of -0
     const float rounded = roundedStep(step, std::max(zero, span - zero));
     return {reaching(reaching(rounded, span - zero, hi), zero, -lo), float(zero)};
 }

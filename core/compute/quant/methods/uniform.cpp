@@ -165,6 +165,9 @@ private:
             const std::size_t groups = std::size_t(x.size(axis));
             set(std::vector<float>(groups, floatSpan(m_scale)[0]), std::vector<float>(groups, m_zeroPoint[0]));
         }
+        const std::int64_t wanted = axis < 0 ? 1 : x.size(axis);
+        TORCH_CHECK(std::int64_t(m_zeroPoint.size()) == wanted, "scale has ", m_zeroPoint.size(), " entries and the tensor ", wanted,
+                    wanted == 1 ? " group; give one" : " channels; give one for each, or a single one");
         AffineGrid g = affine();
         g.axis = axis;
         return g;

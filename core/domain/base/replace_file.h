@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "base/result.h"
+
+#include <functional>
+#include <string>
+
+namespace bitwright {
+
+/// Lets `write` make a file of another name beside `path`, brings it to the disk and renames it over `path`. Whatever
+/// fails or is killed, `path` is as it was; on failure nothing is left lying. A link is followed, so that what it names
+/// is replaced and not the link; folders, devices and pipes are refused.
+Status replaceFile(const std::string &path, const std::function<Status(const std::string &temporary)> &write);
+
+} // namespace bitwright
