@@ -49,6 +49,7 @@ private:
     void step(const PlanStep &step);
     void applyTap(const PlanStep &step);
     void setMode(const PlanStep &step);
+    [[nodiscard]] bool isAbsorbed(const PlanStep &step) const;
     bool tryInPlace(const PlanStep &step);
     bool binaryInPlace(const PlanStep &step);
     bool batchNormInPlace();
@@ -170,6 +171,18 @@ bool Pass::batchNormInPlace()
     return true;
 }
 
+/// Whether the only reader's tap will do what this ReLU does.
+bool Pass::isAbsorbed(const PlanStep &step) const
+{
+    if (step.onlyReader < 0 || !m_options.rectifying || !m_options.tap || c10::GradMode::is_enabled())
+        return false;
+    const std::size_t reader = std::size_t(step.onlyReader);
+    const bool kept = m_options.captured && std::ranges::any_of(m_options.captureAt, [&](std::size_t cut) {
+        return cut > m_node && cut <= reader;
+    });
+    return !kept && (*m_options.rectifying)[std::size_t(m_plan.steps[reader].tap->binding)];
+}
+
 bool Pass::tryInPlace(const PlanStep &step)
 {
     if (!m_stack[0].isTensor())
@@ -184,6 +197,8 @@ bool Pass::tryInPlace(const PlanStep &step)
     case InPlace::Unary:
         if (!m_stack[0].toTensor().is_floating_point() || !ownedAlone(m_stack[0].toTensor()))
             return false;
+        if (isAbsorbed(step))
+            return true;
         break;
     }
     step.inPlaceKernel(m_stack);

@@ -28,6 +28,9 @@ struct RunOptions {
     bool dropout = true;                ///< training: false leaves dropout off (batch-norm re-estimation)
     bool mutateBuffers = false;         ///< training: batch norm updates the running statistics bound to it
     const Tap *tap = nullptr;
+    /// By binding: the tap turns everything below zero into zero. A ReLU that only such a layer reads is then left out,
+    /// where it would have worked in place and no wanted live set holds its result: same numbers, one pass less.
+    const std::vector<bool> *rectifying = nullptr;
     std::stop_token stop;
     std::size_t begin = 0;              ///< first node; > 0 needs `from`
     const LiveSet *from = nullptr;

@@ -30,6 +30,7 @@ private:
     void planStep(std::size_t index);
     void planInPlace(PlanStep &step);
     void planTaps();
+    void planRectifiers();
     [[nodiscard]] bool isParameter(ValueId value) const { return m_parameterOf[std::size_t(value)] >= 0; }
 
     const Graph &m_graph;
@@ -138,6 +139,33 @@ void Planner::planTaps()
         }
 }
 
+/// ReLUs whose result goes into one tapped argument and nowhere else.
+void Planner::planRectifiers()
+{
+    std::vector<int> reads(m_plan.values, 0);
+    std::vector<std::int32_t> tappedBy(m_plan.values, -1);
+    const auto count = [&](const PlanSlot &slot, const auto &self) -> void {
+        if (slot.from == PlanSlot::From::Copy || slot.from == PlanSlot::From::Move)
+            ++reads[std::size_t(slot.index)];
+        for (const PlanSlot &element : slot.list)
+            self(element, self);
+    };
+    for (std::size_t i = 0; i < m_plan.steps.size(); ++i) {
+        const PlanStep &step = m_plan.steps[i];
+        for (const PlanSlot &argument : step.arguments)
+            count(argument, count);
+        if (step.tap && step.arguments[std::size_t(step.tap->argument)].from == PlanSlot::From::Move)
+            tappedBy[std::size_t(step.arguments[std::size_t(step.tap->argument)].index)] = std::int32_t(i);
+    }
+    for (const PlanSlot &output : m_plan.outputs)
+        count(output, count);
+    for (PlanStep &step : m_plan.steps) {
+        const std::int32_t result = step.node->op == "aten::relu" && step.inPlace == InPlace::Unary ? step.outputs[0] : -1;
+        if (result >= 0 && reads[std::size_t(result)] == 1)
+            step.onlyReader = tappedBy[std::size_t(result)];
+    }
+}
+
 Plan Planner::make()
 {
     m_plan.values = m_graph.valueNames.size();
@@ -153,6 +181,7 @@ Plan Planner::make()
     for (const GraphInput &input : m_graph.inputs)
         m_plan.inputRead.push_back(input.value >= 0 && m_read[std::size_t(input.value)]);
     planTaps();
+    planRectifiers();
     return std::move(m_plan);
 }
 

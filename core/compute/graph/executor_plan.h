@@ -36,6 +36,7 @@ struct PlanStep {
     bool statistics = false;            ///< a normalization with running statistics that training would change
     std::int32_t meanArgument = -1, varianceArgument = -1;
     std::optional<PlanTap> tap;
+    std::int32_t onlyReader = -1;       ///< of a ReLU in place: the step whose tapped argument alone reads it, or -1
 };
 
 struct Plan {

@@ -161,9 +161,7 @@ Status Sweeper::measureLayer(std::size_t layer)
             if (m_context.stopped())
                 return cancelled();
             m_context.breathe();
-            RunOptions run;
-            run.stop = m_context.stop;
-            run.tap = &point.simulation->tap();
+            RunOptions run = point.simulation->runOptions(m_context.stop);
             run.begin = batch.live.node;
             run.from = &batch.live;
             BW_ASSIGN(auto outputs, executor().run({}, point.simulation->parameters(), run));

@@ -103,9 +103,7 @@ Result<at::Tensor> Evaluator::scores(const Simulation &simulation, const Evaluat
     at::NoGradGuard noGrad;
     const Executor &executor = simulation.executor();
     const std::string batch = '@' + std::to_string(first) + '+' + std::to_string(count);
-    RunOptions run;
-    run.tap = &simulation.tap();
-    run.stop = context.stop;
+    RunOptions run = simulation.runOptions(context.stop);
     for (std::size_t i = cuts.size(); options.incremental && i-- > 0;) {
         if (const LiveSet *live = m_cache.find(keys[i] + batch)) {
             run.begin = cuts[i];

@@ -3,6 +3,8 @@
 
 #include "tensor/guarded.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include <ATen/core/grad_mode.h>
@@ -64,6 +66,7 @@ Result<std::unique_ptr<Simulation>> Simulation::make(std::shared_ptr<const Netwo
     const auto &bindings = executor.bindings();
     simulation->m_weight.resize(bindings.size());
     simulation->m_activation.resize(bindings.size());
+    simulation->m_rectifying.resize(bindings.size());
     simulation->m_parameters = executor.bind(folded || !state.tensors.empty()
                                                  ? simulation->m_network->parameters(folded, state.tensors)
                                                  : ParameterMap{});
@@ -119,26 +122,33 @@ Status Simulation::setUpLayer(std::size_t index, const LayerConfig &layer, const
             return fail(ErrorKind::Invalid, "layer " + binding.info.name + ", its activation quantizer has no values yet; "
                                                 "run `calibrate` on this assignment first");
         }
+        const QuantGrid grid = m_activation[index]->grid();
+        m_rectifying[index] = grid.uniform && std::ranges::all_of(grid.groups, [&](const QuantGrid::Group &group) {
+            return group.zeroPoint == grid.qmin;
+        });
     }
     return {};
+}
+
+RunOptions Simulation::runOptions(std::stop_token stop) const
+{
+    RunOptions options;
+    options.tap = &m_tap;
+    options.rectifying = &m_rectifying;
+    options.stop = std::move(stop);
+    return options;
 }
 
 Result<at::Tensor> Simulation::run(const at::Tensor &input, std::stop_token stop) const
 {
     at::NoGradGuard noGrad;
-    RunOptions options;
-    options.tap = &m_tap;
-    options.stop = std::move(stop);
-    return executor().runBatch(input, m_parameters, options);
+    return executor().runBatch(input, m_parameters, runOptions(std::move(stop)));
 }
 
 Result<std::vector<c10::IValue>> Simulation::runAll(std::span<const c10::IValue> inputs, std::stop_token stop) const
 {
     at::NoGradGuard noGrad;
-    RunOptions options;
-    options.tap = &m_tap;
-    options.stop = std::move(stop);
-    return executor().run(inputs, m_parameters, options);
+    return executor().run(inputs, m_parameters, runOptions(std::move(stop)));
 }
 
 Quantizer *Simulation::quantizer(std::size_t binding, Role role) const

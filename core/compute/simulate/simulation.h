@@ -51,7 +51,8 @@ public:
 
     [[nodiscard]] const Executor &executor() const { return m_network->executor(m_folded); }
     [[nodiscard]] std::span<const at::Tensor> parameters() const { return m_parameters; }
-    [[nodiscard]] const Tap &tap() const { return m_tap; }
+    /// Options of a pass of executor() under this assignment; valid as long as this object lives.
+    [[nodiscard]] RunOptions runOptions(std::stop_token stop = {}) const;
     /// Scores of one batch, without gradient.
     Result<at::Tensor> run(const at::Tensor &input, std::stop_token stop = {}) const;
     /// All outputs for all inputs.
@@ -75,6 +76,7 @@ private:
     ResolvedConfig m_config;
     std::vector<at::Tensor> m_parameters;
     std::vector<std::unique_ptr<Quantizer>> m_weight, m_activation;
+    std::vector<bool> m_rectifying;   ///< by binding: its input quantizer turns what is below zero into zero
     Tap m_tap;
 };
 

@@ -57,12 +57,10 @@ Result<ParameterMap> reestimateBatchNorm(const Network &network, const Simulatio
     if (rounds == 0)
         return fail(ErrorKind::Invalid, "batch-norm re-estimation, the data holds fewer samples than one batch; use more data");
     std::vector<at::Tensor> parameters(simulation.parameters().begin(), simulation.parameters().end());
-    RunOptions run;
+    RunOptions run = simulation.runOptions(context.stop);
     run.training = true;
     run.dropout = false;
     run.mutateBuffers = true;
-    run.tap = &simulation.tap();
-    run.stop = context.stop;
     for (std::int64_t round = 0; round < rounds; ++round) {
         if (context.stopped())
             return cancelled();

@@ -217,6 +217,48 @@ private Q_SLOTS:
         QVERIFY(at::equal(*executor.runBatch(x, parameters), wanted));
     }
 
+    // fc1 → relu → fc2 → relu → fc3 and a sum: only the first ReLU is read by one layer alone.
+    void rectifyingTapSparesTheRelu()
+    {
+        GraphBuilder b;
+        const Argument x = b.input({-1, 6});
+        const auto linear = [&](const Argument &in, const std::string &name) {
+            return b.node("aten::linear", {in, b.parameter(name + ".weight", at::randn({6, 6})), b.none()}, name);
+        };
+        const Argument first = b.node("aten::relu", {linear(x, "fc1")}, "first");
+        const Argument second = b.node("aten::relu", {linear(first, "fc2")}, "second");
+        b.output(b.node("aten::add.Tensor", {linear(second, "fc3"), second}, "sum"));
+        const auto graph = b.share();
+        const Executor executor(graph, listLayers(*graph));
+        std::vector<double> least(3);
+        const Tap clamp = [&](std::size_t binding, int, const at::Tensor &input, bool) {
+            least[binding] = input.min().item<double>();
+            return binding == 0 ? input : input.clamp(0, 0.5);
+        };
+        const std::vector<bool> rectifying{false, true, true};
+        const std::vector<c10::IValue> inputs{at::randn({9, 6})};
+        const at::NoGradGuard noGrad;
+        RunOptions plain, spared;
+        plain.tap = spared.tap = &clamp;
+        spared.rectifying = &rectifying;
+        const auto wanted = executor.run(inputs, executor.bind(), plain);
+        QVERIFY(wanted && least[1] == 0 && least[2] == 0);
+        const auto got = executor.run(inputs, executor.bind(), spared);
+        QVERIFY(got.has_value());
+        QVERIFY2(least[1] < 0, "the ReLU was computed");
+        QCOMPARE(least[2], 0.0);
+        QVERIFY(at::equal((*got)[0].toTensor(), (*wanted)[0].toTensor()));
+        // A live set at the layer holds what other assignments may read.
+        const std::array<std::size_t, 1> cut{2};
+        std::vector<LiveSet> captured;
+        spared.captureAt = cut;
+        spared.captured = &captured;
+        QVERIFY(executor.run(inputs, executor.bind(), spared).has_value());
+        QCOMPARE(captured.size(), std::size_t(1));
+        QVERIFY(captured[0].values.front().second.toTensor().min().item<double>() >= 0);
+        QCOMPARE(least[1], 0.0);
+    }
+
     void tapIsDifferentiable()
     {
         GraphBuilder b;

@@ -3,6 +3,7 @@
 #include "simulate/evaluator.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <QtTest/QtTest>
 
 #include <cmath>
@@ -21,6 +22,7 @@ private Q_SLOTS:
     void cacheIsBounded();
     void foldingKeepsTheAnswer();
     void referenceMetrics();
+    void sparedRelusChangeNothing();
     void missingValuesNameCalibrate();
     void stopIsSeen();
 
@@ -145,6 +147,21 @@ void TestEvaluator::referenceMetrics()
     const ResolvedConfig coarse = resolveAndCalibrate(m_network, uniformConfig(4, 4), *m_data);
     const Estimate four = take(evaluator.evaluate(*take(Simulation::make(m_network, coarse, false)), options, {}));
     QVERIFY(four.value < eight.value - 6);
+}
+
+// ReLUs that a quantizer does as well are left out: not a bit may change.
+void TestEvaluator::sparedRelusChangeNothing()
+{
+    const ResolvedConfig config = resolveAndCalibrate(m_network, uniformConfig(4, 4), *m_data);
+    const auto simulation = take(Simulation::make(m_network, config, false));
+    const at::NoGradGuard noGrad;
+    const std::vector<c10::IValue> inputs{m_data->inputs(0, 32)};
+    RunOptions options = simulation->runOptions();
+    QVERIFY(std::ranges::count(*options.rectifying, true) > 15);
+    const at::Tensor spared = take(simulation->executor().run(inputs, simulation->parameters(), options))[0].toTensor();
+    options.rectifying = nullptr;
+    const at::Tensor plain = take(simulation->executor().run(inputs, simulation->parameters(), options))[0].toTensor();
+    QVERIFY(at::equal(spared, plain));
 }
 
 void TestEvaluator::missingValuesNameCalibrate()
