@@ -5,6 +5,7 @@
 #include "frontends/torchscript_shapes.h"
 #include "frontends/torchscript_walker.h"
 #include "graph/node_builder.h"
+#include "graph/shape_probe.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/grad_mode.h>
@@ -112,23 +113,6 @@ std::optional<WalkResult> tryWalk(const jit::Module &module, const TensorTable &
     } catch (const SampleRefused &refused) {
         refusal = refused.what();
         return {};
-    }
-}
-
-const char *dtypeName(c10::ScalarType type)
-{
-    switch (type) {
-    case c10::kFloat: return "float32";
-    case c10::kDouble: return "float64";
-    case c10::kHalf: return "float16";
-    case c10::kBFloat16: return "bfloat16";
-    case c10::kLong: return "int64";
-    case c10::kInt: return "int32";
-    case c10::kShort: return "int16";
-    case c10::kChar: return "int8";
-    case c10::kByte: return "uint8";
-    case c10::kBool: return "bool";
-    default: return c10::toString(type);
     }
 }
 

@@ -54,6 +54,7 @@ private Q_SLOTS:
     void cancelEndsTheChild();
     void damagedFileIsAnError();
     void anotherAssignmentIsNamed();
+    void inputsThatTheFileLeavesFloatAreNamed();
     void childAnswersLines();
     void childThatHangsIsKilled();
 
@@ -183,6 +184,16 @@ void TestVerify::anotherAssignmentIsNamed()
     const auto report = verifyFile(input, {});
     QVERIFY(!report);
     QVERIFY2(report.error().message.starts_with("layer a,"), report.error().message.c_str());
+}
+
+void TestVerify::inputsThatTheFileLeavesFloatAreNamed()
+{
+    const std::string path = m_folder.filePath(QStringLiteral("weights.onnx")).toStdString();
+    QVERIFY(exportCase(m_case, uniformConfig(8, 32), path));
+    const auto report = verifyCase(m_case, m_exported, path, true);
+    QVERIFY2(report, report ? "" : report.error().message.c_str());
+    QCOMPARE(report->firstDifferingLayer, std::string("a"));
+    QVERIFY(std::ranges::any_of(report->notes, [](const std::string &note) { return note.starts_with("the file does not quantize the inputs of 2 layers"); }));
 }
 
 void TestVerify::childAnswersLines()

@@ -265,6 +265,38 @@ private Q_SLOTS:
         QVERIFY(!TorchScriptReference::load(g_folder + "/no such file").has_value());
     }
 
+    // A scripted file does not say its input's size: what walks to the same graph is accepted and right.
+    void otherSizes_data()
+    {
+        QTest::addColumn<QString>("name");
+        QTest::addColumn<bool>("free");
+        QTest::newRow("ends in a global mean") << QStringLiteral("resnet20") << true;
+        QTest::newRow("ends in a linear layer over pixels") << QStringLiteral("vgg_small") << false;
+    }
+    void otherSizes()
+    {
+        QFETCH(QString, name);
+        QFETCH(bool, free);
+        for (const char *kind : {"script", "trace"}) {
+            const std::string path = pathOf(name.toStdString(), kind);
+            const auto &graph = loadOnce(path);
+            QVERIFY(graph.has_value());
+            const TensorInfo &info = graph->inputs.front().info;
+            QCOMPARE(info.shape.size(), std::size_t(4));
+            QCOMPARE(info.freeDimensions, (free ? std::vector<std::int64_t>{2, 3} : std::vector<std::int64_t>{}));
+            QCOMPARE(info.acceptedShape(), (free ? Shape{-1, info.shape[1], -1, -1} : info.shape));
+            if (!free)
+                continue;
+            const at::NoGradGuard noGrad;
+            const at::Tensor input = at::linspace(-1, 1, 2 * info.shape[1] * 21 * 34).reshape({2, info.shape[1], 21, 34});
+            const Executor executor(std::make_shared<Graph>(*graph));
+            const auto result = executor.runBatch(input, executor.bind());
+            const auto reference = runTorchScriptReference(path, {input});
+            QVERIFY(result.has_value() && reference.has_value());
+            QVERIFY(difference(*result, reference->front()) < 1e-5);
+        }
+    }
+
     void namesWhatDependsOnData()
     {
         const auto &graph = loadOnce(pathOf("data_dependent", "script"));

@@ -294,6 +294,10 @@ private Q_SLOTS:
         auto laplace = made(4, range("aciq", {{"distribution", std::string("laplace")}}));
         QVERIFY(laplace->calibrate(w8()).has_value());
         QVERIFY(near(laplace->values().at("scale").at(0) * 7, 5.02864 * (w8() - 0.08125).abs().mean().item<double>()));
+        // without spread the formula says nothing: the tensor's own range
+        auto flat = made(4, range("aciq"));
+        QVERIFY(flat->calibrate(at::full({3}, 2.5f)).has_value());
+        QVERIFY(near(flat->values().at("scale").at(0) * 7, 2.5));
         // behind a ReLU: c of one bit more, from 0
         const at::Tensor positive = w8().clamp_min(0);
         const double sigma = positive.std(false).item<double>();

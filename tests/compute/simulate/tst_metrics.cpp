@@ -15,6 +15,7 @@ private Q_SLOTS:
     void top5LooksAtFive();
     void agreementComparesWithTheReference();
     void sqnrInDecibels();
+    void noNumberIsNoAnswer();
     void lossIsMeanCrossEntropy();
     void batchesAddUp();
     void shapesAndLabelsAreChecked();
@@ -71,6 +72,24 @@ void TestMetrics::sqnrInDecibels()
     MetricSum same(Metric::Sqnr);
     QVERIFY(same.add(reference, {}, reference));
     QCOMPARE(same.value(), 200.0);
+}
+
+void TestMetrics::noNumberIsNoAnswer()
+{
+    at::Tensor bad = scores().clone();
+    bad[0][1] = NAN;   // its label, and argmax takes NaN for the largest
+    MetricSum hits(Metric::Top1);
+    QVERIFY(hits.add(bad, labels(), {}));
+    QCOMPARE(hits.value(), 0.25);
+    QCOMPARE(hits.nonFinite(), std::int64_t(1));
+    MetricSum same(Metric::Agreement);
+    QVERIFY(same.add(bad, {}, bad));
+    QCOMPARE(same.value(), 0.75);
+    // The SQNR is that of the samples that can be compared: here they are equal.
+    MetricSum sqnr(Metric::Sqnr);
+    QVERIFY(sqnr.add(bad, {}, scores()));
+    QCOMPARE(sqnr.value(), 200.0);
+    QCOMPARE(sqnr.nonFinite(), std::int64_t(1));
 }
 
 void TestMetrics::lossIsMeanCrossEntropy()

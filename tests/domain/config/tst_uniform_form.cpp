@@ -10,6 +10,7 @@ class TestUniformForm : public QObject {
 private Q_SLOTS:
     void codes_data();
     void codes();
+    void signsAreSpelledOut();
 };
 
 void TestUniformForm::codes_data()
@@ -53,6 +54,28 @@ void TestUniformForm::codes()
     QCOMPARE(form.symmetric, symmetric);
     QCOMPARE(form.qmin, std::int64_t(qmin));
     QCOMPARE(form.qmax, std::int64_t(qmax));
+}
+
+void TestUniformForm::signsAreSpelledOut()
+{
+    ModelSummary model;
+    for (const char *name : {"plain", "behind", "said", "asymmetric"}) {
+        LayerInfo layer;
+        layer.name = name;
+        layer.nonNegativeInput = layer.name != "plain";
+        model.layers.push_back(layer);
+    }
+    const QuantSpec symmetric{"uniform", 4, {{"symmetric", true}}, {}};
+    ResolvedConfig config;
+    for (const char *name : {"plain", "behind", "said"})
+        config[name].activation = symmetric;
+    config["said"].activation.options["signed"] = true;
+    config["asymmetric"].activation = {"uniform", 4, {}, {}};
+    spellOutSigns(config, model);
+    QCOMPARE(boolParam(config["plain"].activation.options, "signed"), true);
+    QCOMPARE(boolParam(config["behind"].activation.options, "signed", true), false);
+    QCOMPARE(boolParam(config["said"].activation.options, "signed"), true);
+    QVERIFY(!hasParam(config["asymmetric"].activation.options, "signed"));
 }
 
 QTEST_APPLESS_MAIN(TestUniformForm)
