@@ -194,7 +194,7 @@ private Q_SLOTS:
         row("vectors", {2, 7}, {-1, 7}, {2, 7});
         row("numbers", {4}, {-1}, {4});
         row("unknown, N,H,W", {2, 4, 5}, {}, {2, 1, 4, 5});
-        row("unknown, N,H,W,C", {2, 4, 5, 3}, {}, {2, 3, 4, 5});
+        row("unknown, N,H,W,C", {2, 6, 5, 3}, {}, {2, 3, 6, 5});
         row("unknown, N,C,H,W", {2, 3, 4, 4}, {}, {2, 3, 4, 4});
         row("unknown, vectors", {2, 7}, {}, {2, 7});
         row("other sizes", {2, 1, 4, 5}, {-1, 1, 28, 28}, {}, two("1×4×5", "1×28×28"));
