@@ -14,7 +14,7 @@ const QStringList kDomainRooms{QStringLiteral("base"), QStringLiteral("stats"), 
                                QStringLiteral("cost"), QStringLiteral("trial"), QStringLiteral("store"),
                                QStringLiteral("session")};
 const QStringList kComputeRooms{QStringLiteral("tensor"), QStringLiteral("graph"), QStringLiteral("frontends"),
-                                QStringLiteral("data"), QStringLiteral("quant"), QStringLiteral("prune"),
+                                QStringLiteral("data"), QStringLiteral("prune"), QStringLiteral("quant"),
                                 QStringLiteral("simulate"), QStringLiteral("train"), QStringLiteral("search"),
                                 QStringLiteral("exporters"), QStringLiteral("engine")};
 

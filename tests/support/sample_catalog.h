@@ -11,7 +11,8 @@
 
 namespace bitwright::test {
 
-/// A small catalogue for tests without torch: `uniform` for both roles, `bwn` for weights at 1 bit, `pact` for activations.
+/// A small catalogue for tests without torch: `uniform` for both roles, `bwn` for weights at 1 bit, `pact` for activations;
+/// the pruners `magnitude` and `nm`.
 inline Catalog sampleCatalog()
 {
     MethodTraits uniform;
@@ -44,7 +45,13 @@ inline Catalog sampleCatalog()
     pact.options = {{.name = "variant", .type = ParamType::Choice, .fallback = std::string("pact"), .choices = {"pact", "plus"}},
                     {.name = "rounds", .type = ParamType::Int, .fallback = std::int64_t(10), .minimum = 0, .maximum = 100}};
     pact.values = {"alpha"};
-    return Catalog({uniform, bwn, pact});
+
+    MethodTraits magnitude, pattern;
+    magnitude.id = "magnitude";
+    pattern.id = "nm";
+    pattern.options = {{.name = "m", .type = ParamType::Int, .fallback = std::int64_t(4), .minimum = 2, .maximum = 64}};
+    magnitude.kind = pattern.kind = MethodKind::Pruner;
+    return Catalog({uniform, bwn, pact, magnitude, pattern});
 }
 
 /// A convolution as the layer list would give it, batch norm included.

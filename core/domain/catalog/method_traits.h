@@ -40,6 +40,7 @@ public:
     [[nodiscard]] const std::vector<MethodTraits> &methods() const { return m_methods; }
     [[nodiscard]] const MethodTraits *find(MethodKind kind, const std::string &id) const;
     [[nodiscard]] const MethodTraits *quantizer(const std::string &id) const { return find(MethodKind::Quantizer, id); }
+    [[nodiscard]] const MethodTraits *pruner(const std::string &id) const { return find(MethodKind::Pruner, id); }
 private:
     std::vector<MethodTraits> m_methods;
 };

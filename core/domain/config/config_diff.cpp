@@ -14,7 +14,7 @@ ConfigDiff diff(const ModelConfig &before, const ModelConfig &after, const Model
         const auto now = resolveLayer(after, layer.name, catalog);
         ConfigDiff::Change change;
         if (old && now)
-            change = {.weight = old->weight != now->weight, .activation = old->activation != now->activation};
+            change = {.weight = old->weight != now->weight || old->prune != now->prune, .activation = old->activation != now->activation};
         else if (old || now || old.error() != now.error())
             change = {.weight = true, .activation = true};   // one of them is invalid: nothing of it may be reused
         if (change != ConfigDiff::Change{})

@@ -135,6 +135,81 @@ Result<QuantPatch> patchFromJson(const json &object, const QuantPatch *defaults,
     return patch;
 }
 
+Status readPruneKey(const std::string &key, const json &value, const MethodTraits &traits, const std::string &label, PrunePatch &patch)
+{
+    if (key == "sparsity") {
+        const auto share = jsonNumber(value);
+        if (!share || *share < 0 || *share >= 1)
+            return wrong(label, "\"sparsity\": " + jsonExcerpt(value) + " is not possible", "it takes a share from 0 to below 1");
+        patch.sparsity = *share;
+        return {};
+    }
+    const ParamSpec *spec = traits.option(key);
+    if (!spec)
+        return unknownKey(key, traits, label);
+    auto option = paramFromJson(*spec, value);
+    if (!option)
+        return fail(option.error().kind, label + ", " + option.error().message);
+    patch.options[key] = std::move(*option);
+    return {};
+}
+
+Result<Mask> maskFromJson(const json &value, const std::string &label)
+{
+    if (!value.is_object() || value.size() != 2 || !value.contains("size") || !value.contains("bitmap") || !value["bitmap"].is_string())
+        return wrong(label, "\"mask\" is no {\"size\": …, \"bitmap\": …}", "make it with the command `prune`");
+    const auto size = jsonInteger(value["size"]);
+    auto mask = Mask::fromBitmap(value["bitmap"].get<std::string>(), size.value_or(0));
+    if (!mask)
+        return fail(mask.error().kind, label + ", " + mask.error().message);
+    return mask;
+}
+
+/// "prune" of one layer, or of the defaults, which may hold no mask.
+Result<PrunePatch> pruneFromJson(const json &object, const PrunePatch *defaults, const std::string &layer, const Catalog &catalog)
+{
+    const std::string label = pruneLabel(layer);
+    BW_CHECK(checkObject(object, label));
+    PrunePatch patch;
+    std::optional<std::string> method = defaults ? defaults->method : std::nullopt;
+    if (const auto found = object.find("method"); found != object.end()) {
+        if (!found->is_string())
+            return wrong(label, "\"method\": " + jsonExcerpt(*found) + " is not a text", "write a pruner's id");
+        patch.method = method = found->get<std::string>();
+    }
+    if (method == kNoPruning && object.size() > (patch.method ? 1U : 0U))
+        return wrong(label, "the method \"none\" has no other keys", "name a pruner or leave them out");
+    if (object.empty() || method == kNoPruning)
+        return patch;
+    if (!method)
+        return wrong(label, "the key \"method\" is missing", "add it here or to the defaults");
+    BW_ASSIGN(const MethodTraits *traits, prunerFor(*method, label, catalog));
+    for (const auto &item : object.items()) {
+        if (item.key() == "method")
+            continue;
+        if (item.key() == "mask" && defaults) {
+            BW_ASSIGN(patch.mask, maskFromJson(item.value(), label));
+        } else {
+            BW_CHECK(readPruneKey(item.key(), item.value(), *traits, label, patch));
+        }
+    }
+    return patch;
+}
+
+json pruneToJson(const PrunePatch &patch)
+{
+    json object = json::object();
+    if (patch.method)
+        object["method"] = *patch.method;
+    if (patch.sparsity)
+        object["sparsity"] = *patch.sparsity;
+    for (const auto &[name, value] : patch.options)
+        object[name] = paramToJson(value);
+    if (!patch.mask.empty())
+        object["mask"] = {{"size", patch.mask.size()}, {"bitmap", patch.mask.bitmap()}};
+    return object;
+}
+
 /// One entry of `layers`, or `defaults` (then `layer` is empty and there are no defaults beneath it).
 Result<LayerPatch> layerFromJson(const json &object, const LayerPatch *defaults, const std::string &layer,
                                  const Catalog &catalog)
@@ -150,10 +225,7 @@ Result<LayerPatch> layerFromJson(const json &object, const LayerPatch *defaults,
         BW_ASSIGN(patch.of(role), patchFromJson(*found, defaults ? &defaults->of(role) : nullptr, role, layer, catalog));
     }
     if (const auto prune = object.find("prune"); prune != object.end()) {
-        BW_CHECK(checkObject(*prune, where + ", prune"));
-        if (!prune->empty())
-            return fail(ErrorKind::Unsupported, where + ", \"prune\" is set, and pruning is not in this version; "
-                                                        "take the key out until the command `prune` is there");
+        BW_ASSIGN(patch.prune, pruneFromJson(*prune, defaults ? &defaults->prune : nullptr, layer, catalog));
     }
     return patch;
 }
@@ -228,6 +300,8 @@ json layerToJson(const LayerPatch &patch)
     for (const Role role : {Role::Weight, Role::Activation})
         if (!patch.of(role).empty())
             object[roleName(role)] = patchToJson(patch.of(role));
+    if (!patch.prune.empty())
+        object["prune"] = pruneToJson(patch.prune);
     return object;
 }
 
@@ -289,7 +363,7 @@ Result<ModelConfig> configFromText(const std::string &text, const std::string &s
 std::string configToText(const ModelConfig &config)
 {
     return prettyJson(configToJson(config), {"schema", "model", "network", "defaults", "sha256", "layers", "weight",
-                                             "activation", "method", "bits"});
+                                             "activation", "prune", "method", "bits", "sparsity"});
 }
 
 Result<ModelConfig> readConfig(const std::string &path, const Catalog &catalog)

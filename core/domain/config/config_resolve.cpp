@@ -95,6 +95,29 @@ Result<QuantSpec> mergedSpec(const QuantPatch &defaults, const QuantPatch &own, 
     return spec;
 }
 
+/// Options of the own entry over those of the defaults, which count only for the same method; a mask of the own entry.
+Result<PruneSpec> mergedPrune(const PrunePatch &defaults, const PrunePatch &own, const std::string &layer, const Catalog &catalog)
+{
+    const std::string label = pruneLabel(layer);
+    if (defaults.empty() && own.empty())
+        return PruneSpec{};
+    PruneSpec spec;
+    spec.method = own.method.value_or(defaults.method.value_or(""));
+    if (spec.method == kNoPruning)
+        return PruneSpec{};
+    if (spec.method.empty())
+        return fail(ErrorKind::Invalid, label + ", the key \"method\" is missing; add it here or to the defaults");
+    BW_ASSIGN(const MethodTraits *traits, prunerFor(spec.method, label, catalog));
+    spec.sparsity = own.sparsity.value_or(defaults.sparsity.value_or(0));
+    ParamValues options = own.options;
+    if (!own.method || own.method == defaults.method)
+        for (const auto &option : defaults.options)
+            options.insert(option);
+    BW_ASSIGN(spec.options, completeParams(traits->options, options, label));
+    spec.mask = own.mask;
+    return spec;
+}
+
 Status checkLayerNames(const ModelConfig &config, const ModelSummary &model, const Catalog &catalog)
 {
     for (const auto &[name, patch] : config.layers) {
@@ -110,6 +133,10 @@ Status checkLayerNames(const ModelConfig &config, const ModelSummary &model, con
         }
         if (layer->status == LayerStatus::Quantizable)
             continue;
+        if (!patch.prune.empty() && patch.prune.method != kNoPruning)
+            return fail(ErrorKind::Unsupported, pruneLabel(name) + ", this layer cannot be pruned ("
+                                                    + (layer->reason.empty() ? std::string(layerStatusName(layer->status)) : layer->reason)
+                                                    + "); leave it out");
         for (const Role role : {Role::Weight, Role::Activation}) {
             if (patch.of(role).empty())
                 continue;
@@ -135,6 +162,7 @@ Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &l
     for (const Role role : {Role::Weight, Role::Activation}) {
         BW_ASSIGN(result.of(role), mergedSpec(config.defaults.of(role), own.of(role), layer, role, catalog));
     }
+    BW_ASSIGN(result.prune, mergedPrune(config.defaults.prune, own.prune, layer, catalog));
     return result;
 }
 
@@ -146,6 +174,10 @@ Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &mo
         if (layer.status != LayerStatus::Quantizable)
             continue;
         BW_ASSIGN(auto complete, resolveLayer(config, layer.name, catalog));
+        if (const std::int64_t masked = complete.prune.mask.size(); masked != 0 && masked != layer.weightCount)
+            return fail(ErrorKind::Invalid, pruneLabel(layer.name) + ", the mask is for " + std::to_string(masked) +
+                                                " weights and the layer has " + std::to_string(layer.weightCount) +
+                                                "; prune this network again");
         resolved.emplace(layer.name, std::move(complete));
     }
     return resolved;
@@ -161,6 +193,18 @@ void setSpec(ModelConfig &config, const std::string &layer, Role role, const Qua
     patch.bits = spec.bits;
     patch.options = spec.options;
     patch.values = spec.values;
+}
+
+void setPrune(ModelConfig &config, const std::string &layer, const PruneSpec &spec)
+{
+    PrunePatch &patch = config.layers[layer].prune;
+    patch = PrunePatch{};
+    patch.method = spec.isNone() ? std::string(kNoPruning) : spec.method;
+    if (spec.isNone())
+        return;
+    patch.sparsity = spec.sparsity;
+    patch.options = spec.options;
+    patch.mask = spec.mask;
 }
 
 std::string modelMismatch(const ModelConfig &config, const ModelSummary &model)

@@ -4,6 +4,7 @@
 #include "base/params.h"
 #include "base/result.h"
 #include "catalog/method_traits.h"
+#include "grid/mask.h"
 #include "network/model_summary.h"
 
 #include <map>
@@ -37,16 +38,39 @@ struct QuantPatch {
     friend bool operator==(const QuantPatch &, const QuantPatch &) = default;
 };
 
+/// How a weight is pruned, complete. The mask is what counts: it is applied before quantization, and quantizers fit their
+/// levels to what it keeps. Method, sparsity and options say how it was made.
+struct PruneSpec {
+    std::string method = {};             ///< empty: not pruned
+    double sparsity = 0;                 ///< share of the weight that was to go, 0 to below 1
+    ParamValues options = {};            ///< complete
+    Mask mask = {};
+    [[nodiscard]] bool isNone() const { return method.empty() && mask.empty(); }
+    friend bool operator==(const PruneSpec &, const PruneSpec &) = default;
+};
+
+/// What a file or an edit says about the pruning of one weight; the rest comes from the defaults.
+struct PrunePatch {
+    std::optional<std::string> method = {};
+    std::optional<double> sparsity = {};
+    ParamValues options = {};
+    Mask mask = {};
+    [[nodiscard]] bool empty() const { return !method && !sparsity && options.empty() && mask.empty(); }
+    friend bool operator==(const PrunePatch &, const PrunePatch &) = default;
+};
+
 struct LayerPatch {
     QuantPatch weight = {}, activation = {};
+    PrunePatch prune = {};
     [[nodiscard]] const QuantPatch &of(Role role) const { return role == Role::Weight ? weight : activation; }
     [[nodiscard]] QuantPatch &of(Role role) { return role == Role::Weight ? weight : activation; }
-    [[nodiscard]] bool empty() const { return weight.empty() && activation.empty(); }
+    [[nodiscard]] bool empty() const { return weight.empty() && activation.empty() && prune.empty(); }
     friend bool operator==(const LayerPatch &, const LayerPatch &) = default;
 };
 
 struct LayerConfig {
     QuantSpec weight = {}, activation = {};
+    PruneSpec prune = {};
     [[nodiscard]] const QuantSpec &of(Role role) const { return role == Role::Weight ? weight : activation; }
     [[nodiscard]] QuantSpec &of(Role role) { return role == Role::Weight ? weight : activation; }
     friend bool operator==(const LayerConfig &, const LayerConfig &) = default;
@@ -85,11 +109,12 @@ std::string modelMismatch(const ModelConfig &config, const ModelSummary &model);
 
 /// Sets a spec's complete content as the layer's own patch.
 void setSpec(ModelConfig &config, const std::string &layer, Role role, const QuantSpec &spec);
+void setPrune(ModelConfig &config, const std::string &layer, const PruneSpec &spec);
 
 /// Which layers differ between two assignments, and in what; equal entries are left out.
 struct ConfigDiff {
     struct Change {
-        bool weight = false, activation = false;
+        bool weight = false, activation = false;   ///< weight: its quantizer or its mask
         friend bool operator==(const Change &, const Change &) = default;
     };
     std::map<std::string, Change> layers;

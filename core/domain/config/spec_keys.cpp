@@ -39,6 +39,22 @@ Result<const MethodTraits *> quantizerFor(const std::string &method, Role role, 
     return traits;
 }
 
+std::string pruneLabel(const std::string &layer)
+{
+    return (layer.empty() ? std::string("defaults") : "layer \"" + layer + "\"") + ", prune";
+}
+
+Result<const MethodTraits *> prunerFor(const std::string &method, const std::string &label, const Catalog &catalog)
+{
+    if (const MethodTraits *traits = catalog.pruner(method))
+        return traits;
+    std::vector<std::string> names{kNoPruning};
+    for (const auto &traits : catalog.methods())
+        if (traits.kind == MethodKind::Pruner)
+            names.push_back(traits.id);
+    return fail(ErrorKind::Invalid, label + ", there is no method \"" + method + "\"; choose among " + joinNames(names));
+}
+
 Status checkBits(const MethodTraits &traits, std::int64_t bits, const std::string &label)
 {
     if (bits >= traits.minimumBits && bits <= traits.maximumBits)
@@ -49,7 +65,7 @@ Status checkBits(const MethodTraits &traits, std::int64_t bits, const std::strin
 
 std::unexpected<Error> unknownKey(const std::string &key, const MethodTraits &traits, const std::string &label)
 {
-    std::vector<std::string> names{"method", "bits"};
+    std::vector<std::string> names{"method", traits.kind == MethodKind::Pruner ? "sparsity" : "bits"};
     for (const auto &option : traits.options)
         names.push_back(option.name);
     for (const auto &value : traits.values)

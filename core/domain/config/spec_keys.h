@@ -14,6 +14,13 @@ std::string siteLabel(const std::string &layer, Role role);
 Result<const MethodTraits *> quantizerFor(const std::string &method, Role role, const std::string &label,
                                           const Catalog &catalog);
 
+/// The id that leaves a layer out where the defaults prune.
+inline constexpr const char *kNoPruning = "none";
+/// `layer "conv1", prune` or `defaults, prune`.
+std::string pruneLabel(const std::string &layer);
+/// The traits of a pruner, or the error that names what there is. Not for "none".
+Result<const MethodTraits *> prunerFor(const std::string &method, const std::string &label, const Catalog &catalog);
+
 /// Bits within the method's range.
 Status checkBits(const MethodTraits &traits, std::int64_t bits, const std::string &label);
 

@@ -4,6 +4,8 @@
 #include "config/uniform_form.h"
 
 #include <algorithm>
+#include <bit>
+#include <limits>
 #include <set>
 
 namespace bitwright {
@@ -54,6 +56,20 @@ double sideBits(const QuantSpec &spec, Role role, std::int64_t groups)
     return kFloatBits * double(std::max<std::size_t>(stored, std::size_t(groups)));
 }
 
+SparseBits sparseBits(const Mask &mask, double bitsPerCode, std::int64_t rows)
+{
+    SparseBits bits;
+    const double kept = double(mask.keptCount()), all = double(mask.size());
+    const std::int64_t columns = std::max<std::int64_t>(1, mask.size() / std::max<std::int64_t>(1, rows));
+    bits.dense = all * bitsPerCode;
+    bits.bitmap = all + kept * bitsPerCode;
+    bits.relative = std::numeric_limits<double>::infinity();
+    for (const int index : {4, 5, 8})
+        bits.relative = std::min(bits.relative, double(mask.relativeEntries(index)) * (bitsPerCode + index));
+    bits.csr = kept * (bitsPerCode + double(std::bit_width(std::uint64_t(columns - 1)))) + 32.0 * double(rows + 1);
+    return bits;
+}
+
 ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, bool foldBatchNorm)
 {
     static const LayerConfig kFloat;
@@ -73,6 +89,10 @@ ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, boo
         LayerCost one;
         if (!(foldBatchNorm && foldable.contains(layer.name))) {
             one.weightBits = double(layer.weightCount) * codeBits(spec.weight);
+            if (const Mask &mask = spec.prune.mask; !mask.empty()) {
+                one.weightBits = sparseBits(mask, codeBits(spec.weight), layer.weightShape.empty() ? 1 : layer.weightShape[0]).least();
+                one.keptShare = double(mask.keptCount()) / double(mask.size());
+            }
             one.sideBits = sideBits(spec.weight, Role::Weight, weightGroups(spec.weight, layer))
                            + sideBits(spec.activation, Role::Activation, 1);
             one.restBits = restBits(layer, foldBatchNorm, batchNormListed);

@@ -4,14 +4,25 @@
 #include "config/model_config.h"
 #include "network/model_summary.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
 namespace bitwright {
 
+/// What a weight of `mask.size()` elements takes under each way of storing it, in bits (methods.md I1). Relative indices
+/// are counted with the best of 4, 5 and 8 bits; CSR has `rows` rows and as many bits a column as their length needs.
+struct SparseBits {
+    double dense = 0, bitmap = 0, relative = 0, csr = 0;
+    [[nodiscard]] double least() const { return std::min({dense, bitmap, relative, csr}); }
+    friend bool operator==(const SparseBits &, const SparseBits &) = default;
+};
+SparseBits sparseBits(const Mask &mask, double bitsPerCode, std::int64_t rows);
+
 /// What one layer takes and costs under an assignment (methods.md I1, I2). Bits unless the name says bytes.
 struct LayerCost {
-    double weightBits = 0;       ///< codes, or 32 per weight when float
+    double weightBits = 0;       ///< codes, or 32 per weight when float; masked ones as the smallest of SparseBits
+    double keptShare = 1;        ///< of the weight's elements
     double sideBits = 0;         ///< scales and zero points of weight and activation
     double restBits = 0;         ///< bias (float32) and, unless folded, its batch norm
     double macs = 0;

@@ -79,6 +79,19 @@ private slots:
         QVERIFY(configFromJson(configToJson(*config), kCatalog).value() == *config);
     }
 
+    void masksComeBack()
+    {
+        const char *text = R"({"layers": {"a": {"prune": {"method": "nm", "sparsity": 0.75, "m": 8,
+                                                          "mask": {"size": 10, "bitmap": "BgI="}}}}})";
+        const auto config = configFromText(text, "text", kCatalog);
+        QVERIFY2(config.has_value(), config ? "" : config.error().message.c_str());
+        const PrunePatch &prune = config->layers.at("a").prune;
+        QCOMPARE(prune.mask.kept(), (std::vector<std::uint8_t>{0, 1, 1, 0, 0, 0, 0, 0, 0, 1}));
+        QCOMPARE(prune.sparsity, std::optional<double>(0.75));
+        QCOMPARE(intParam(prune.options, "m"), std::int64_t(8));
+        QVERIFY(configFromJson(configToJson(*config), kCatalog).value() == *config);
+    }
+
     void everyPartMayBeMissing_data()
     {
         QTest::addColumn<QString>("text");
@@ -147,9 +160,22 @@ private slots:
             "c.json, layer \"a\", weight, the method \"float\" has no key \"scale\"; name a method or leave the key out");
         row("float bits", R"({"layers": {"a": {"weight": {"method": "float", "bits": 4}}}})",
             "c.json, layer \"a\", weight, the method \"float\" has no key \"bits\"; name a method or leave the key out");
-        row("prune", R"({"layers": {"a": {"prune": {"method": "magnitude", "sparsity": 0.5}}}})",
-            "c.json, layer \"a\", \"prune\" is set, and pruning is not in this version; take the key out until the command "
-            "`prune` is there");
+        row("prune method", R"({"layers": {"a": {"prune": {"method": "hessian", "sparsity": 0.5}}}})",
+            "c.json, layer \"a\", prune, there is no method \"hessian\"; choose among none, magnitude, nm");
+        row("prune without method", R"({"layers": {"a": {"prune": {"sparsity": 0.5}}}})",
+            "c.json, layer \"a\", prune, the key \"method\" is missing; add it here or to the defaults");
+        row("prune key", R"({"defaults": {"prune": {"method": "nm", "n": 2}}})",
+            "c.json, defaults, prune, method \"nm\" has no key \"n\"; did you mean \"m\"?");
+        row("prune share", R"({"layers": {"a": {"prune": {"method": "magnitude", "sparsity": 1}}}})",
+            "c.json, layer \"a\", prune, \"sparsity\": 1 is not possible; it takes a share from 0 to below 1");
+        row("prune none", R"({"layers": {"a": {"prune": {"method": "none", "sparsity": 0.1}}}})",
+            "c.json, layer \"a\", prune, the method \"none\" has no other keys; name a pruner or leave them out");
+        row("mask form", R"({"layers": {"a": {"prune": {"method": "magnitude", "mask": [1, 0]}}}})",
+            "c.json, layer \"a\", prune, \"mask\" is no {\"size\": …, \"bitmap\": …}; make it with the command `prune`");
+        row("mask damaged", R"({"layers": {"a": {"prune": {"method": "magnitude", "mask": {"size": 9, "bitmap": "Bg=="}}}}})",
+            "c.json, layer \"a\", prune, the mask is no bitmap of 9 elements in base64; make it again");
+        row("mask of all layers", R"({"defaults": {"prune": {"method": "magnitude", "mask": {"size": 8, "bitmap": "Bg=="}}}})",
+            "c.json, defaults, prune, method \"magnitude\" has no key \"mask\"; it has method, sparsity");
         row("null layer", R"({"layers": {"a": null}})", "c.json, layer \"a\", null is not an object; write { … }");
         row("null weight", R"({"layers": {"a": {"weight": null}}})", "c.json, layer \"a\", weight, null is not an object; write { … }");
         row("empty name", R"({"layers": {"": {}}})", "c.json, layers, a layer has an empty name; name the layer");

@@ -56,6 +56,47 @@ private slots:
         QVERIFY(resolved->at("conv2").activation.isFloat());
     }
 
+    void pruningMergesKeyByKey()
+    {
+        const auto config = parsed(R"({"defaults": {"prune": {"method": "nm", "sparsity": 0.5, "m": 8}},
+                                       "layers": {"conv1": {"prune": {"sparsity": 0.25}}, "conv2": {"prune": {"method": "magnitude"}},
+                                                  "fc": {"prune": {"method": "none"}}, "embedding": {"prune": {"method": "none"}}}})");
+        const auto resolved = resolve(config, smallNet(), kCatalog);
+        QVERIFY2(resolved.has_value(), resolved ? "" : resolved.error().message.c_str());
+        QCOMPARE(resolved->at("conv1").prune.method, std::string("nm"));
+        QCOMPARE(resolved->at("conv1").prune.sparsity, 0.25);
+        QCOMPARE(intParam(resolved->at("conv1").prune.options, "m"), std::int64_t(8));
+        QCOMPARE(resolved->at("conv2").prune.method, std::string("magnitude"));
+        QCOMPARE(resolved->at("conv2").prune.sparsity, 0.5);
+        QVERIFY(resolved->at("conv2").prune.options.empty());   // the other method's stay behind
+        QVERIFY(resolved->at("fc").prune.isNone());
+    }
+
+    void masksMustFitTheLayer()
+    {
+        ModelConfig config;
+        setPrune(config, "conv1", {"magnitude", 0.5, {}, Mask::fromKept(std::vector<std::uint8_t>(72, 1))});
+        QVERIFY(resolve(config, smallNet(), kCatalog).has_value());
+        const auto same = resolve(config, smallNet(), kCatalog)->at("conv1").prune;
+        QVERIFY(same.mask == config.layers.at("conv1").prune.mask);
+        setPrune(config, "conv1", {"magnitude", 0.5, {}, Mask::fromKept(std::vector<std::uint8_t>(71, 1))});
+        const auto wrong = resolve(config, smallNet(), kCatalog);
+        QVERIFY(!wrong.has_value());
+        QCOMPARE(wrong.error().message, std::string("layer \"conv1\", prune, the mask is for 71 weights and the layer has 72; prune this network again"));
+        const auto other = resolve(parsed(R"({"layers": {"embedding": {"prune": {"method": "magnitude", "sparsity": 0.5}}}})"), smallNet(), kCatalog);
+        QVERIFY(!other.has_value());
+        QVERIFY(other.error().message.find("cannot be pruned") != std::string::npos);
+    }
+
+    void aMaskIsAChangeOfTheWeight()
+    {
+        ModelConfig before, after;
+        setPrune(after, "conv1", {"magnitude", 0.5, {}, Mask::fromKept(std::vector<std::uint8_t>(72, 1))});
+        const ConfigDiff changed = diff(before, after, smallNet(), kCatalog);
+        QCOMPARE(changed.layers.size(), std::size_t(1));
+        QVERIFY(changed.layers.at("conv1").weight && !changed.layers.at("conv1").activation);
+    }
+
     void anotherMethodDropsWhatItDoesNotHave()
     {
         const auto config = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 1, "granularity": "tensor",

@@ -137,6 +137,20 @@ private slots:
         QCOMPARE(sideBits(codebook, Role::Weight, 1), 128.0);
     }
 
+    // methods.md I1: N 1000, nnz 100, b 4, d 4, no filler: bitmap 1400, relative 800, dense 4000.
+    void sparseEncodings()
+    {
+        std::vector<std::uint8_t> kept(1000, 0);
+        for (std::size_t i = 0; i < 1000; i += 10)
+            kept[i] = 1;
+        const SparseBits bits = sparseBits(Mask::fromKept(kept), 4, 10);
+        QCOMPARE(bits.dense, 4000.0);
+        QCOMPARE(bits.bitmap, 1400.0);
+        QCOMPARE(bits.relative, 800.0);
+        QCOMPARE(bits.csr, 100 * (4.0 + 7) + 32 * 11.0);   // 100 columns take 7 bits
+        QCOMPARE(bits.least(), 800.0);
+    }
+
     void activationsCostTheirScale()
     {
         const auto model = test::cifarResNet20();
