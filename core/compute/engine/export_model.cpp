@@ -2,6 +2,9 @@
 #include "engine/export_model.h"
 
 #include "engine/trials.h"
+#include "simulate/masking.h"
+
+#include <algorithm>
 
 namespace bitwright {
 
@@ -19,9 +22,14 @@ Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string
     ExportInput input;
     input.graph = &model.network->graph(folded);
     input.bindings = model.network->executor(folded).bindings();
-    input.parameters = model.network->parameters(folded, model.weights.tensors);
     input.config = model.resolved;
-    input.assignment = withValues(model.config, model.resolved, true);
+    if (std::ranges::any_of(model.resolved, [](const auto &entry) { return !entry.second.prune.isNone(); })) {
+        BW_CHECK(fillMasks(input.config, *model.network, folded, model.weights));
+        // Levels are fitted to what the masks keep; the exporter sees the zeros only.
+        BW_CHECK(fillWeights(input.config, model.network, folded, model.weights));
+    }
+    input.parameters = maskedParameters(*model.network, folded, model.weights, input.config);
+    input.assignment = withValues(model.config, input.config, true);
     input.assignment.modelSha = model.network->summary().sha256;
     if (example.defined())
         input.example.push_back(example);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/model_session.h"
 
+#include "simulate/masking.h"
+
 namespace bitwright {
 
 void ModelSession::setData(std::shared_ptr<const Dataset> evaluation, std::shared_ptr<const Dataset> calibration,
@@ -134,6 +136,7 @@ Result<ResolvedConfig> ModelSession::resolveCalibrated(const ModelConfig &config
                                                        const JobContext &context, std::int64_t samples)
 {
     BW_ASSIGN(ResolvedConfig resolved, resolve(config, network->summary(), methodCatalog()));
+    BW_CHECK(fillMasks(resolved, *network, config.foldBatchNorm, state));
     BW_ASSIGN(const bool lacks, needsActivations(*network, resolved));
     if (lacks) {
         BW_ASSIGN(auto known, statistics(state, config.foldBatchNorm, samples, context));

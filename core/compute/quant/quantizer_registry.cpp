@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "prune/pruner.h"
 #include "quant/methods/methods.h"
 
 #include <algorithm>
@@ -18,6 +19,8 @@ const Catalog &methodCatalog()
     static const Catalog catalog = [] {
         std::vector<MethodTraits> methods;
         for (const QuantizerRow &row : quantizerRows())
+            methods.push_back(row.traits);
+        for (const PrunerRow &row : prunerRows())
             methods.push_back(row.traits);
         return Catalog(std::move(methods));
     }();

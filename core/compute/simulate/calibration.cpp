@@ -106,6 +106,8 @@ ModelConfig withValues(ModelConfig config, const ResolvedConfig &resolved, bool 
             setSpec(config, name, Role::Activation, layer.activation);
         if (weights && !layer.weight.isFloat())
             setSpec(config, name, Role::Weight, layer.weight);
+        if (!layer.prune.isNone())
+            setPrune(config, name, layer.prune);
     }
     return config;
 }

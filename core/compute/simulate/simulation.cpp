@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "simulate/simulation.h"
 
+#include "base/sha256.h"
+#include "simulate/masking.h"
 #include "tensor/guarded.h"
 
 #include <algorithm>
@@ -19,6 +21,16 @@ std::string specKey(const QuantSpec &spec)
     for (const auto &[name, value] : spec.options)
         key["o"][name] = paramToJson(value);
     return key.dump();
+}
+
+/// Short enough for a key; two masks of one network that share it are as unlikely as two files of one sum.
+std::string maskKey(const Mask &mask)
+{
+    if (mask.empty())
+        return {};
+    Sha256 sum;
+    sum.update(mask.bitmap());
+    return sum.hex();
 }
 
 std::optional<WeightCache::Entry> WeightCache::find(const std::string &key)
@@ -70,9 +82,11 @@ Result<std::unique_ptr<Simulation>> Simulation::make(std::shared_ptr<const Netwo
     simulation->m_parameters = executor.bind(folded || !state.tensors.empty()
                                                  ? simulation->m_network->parameters(folded, state.tensors)
                                                  : ParameterMap{});
+    ResolvedConfig complete = config;
+    BW_CHECK(fillMasks(complete, *simulation->m_network, folded, state));
     for (std::size_t i = 0; i < bindings.size(); ++i) {
-        auto found = config.find(bindings[i].info.name);
-        if (found == config.end() || bindings[i].info.status != LayerStatus::Quantizable)
+        auto found = complete.find(bindings[i].info.name);
+        if (found == complete.end() || bindings[i].info.status != LayerStatus::Quantizable)
             continue;
         simulation->m_config[found->first] = found->second;
         BW_CHECK(simulation->setUpLayer(i, found->second, state, cache));
@@ -90,31 +104,40 @@ Result<std::unique_ptr<Simulation>> Simulation::make(std::shared_ptr<const Netwo
     return simulation;
 }
 
+Status Simulation::setUpWeight(std::size_t index, const LayerConfig &layer, const WeightsState &state, WeightCache *cache)
+{
+    const LayerBinding &binding = executor().bindings()[index];
+    const LayerMask mask = layerMask(*m_network, m_folded, binding, layer.prune);
+    mask.apply(m_parameters);
+    if (layer.weight.isFloat())
+        return {};
+    const Site site{binding.info.name, Role::Weight, binding.info.channelAxis, false};
+    BW_ASSIGN(m_weight[index], makeQuantizer(layer.weight, site));
+    at::Tensor &weight = m_parameters[std::size_t(executor().graph().parameterOf(binding.weight))];
+    const std::string key = state.name + (m_folded ? "|folded|" : "|plain|") + binding.info.name + '|' + specKey(layer.weight);
+    // Masked weights are not kept: a mask changes as a whole, and its key would be as long as itself.
+    auto hit = cache && !mask.kept.defined() ? cache->find(key) : std::nullopt;
+    if (hit) {
+        QuantSpec complete = layer.weight;
+        complete.values = hit->values;
+        BW_ASSIGN(m_weight[index], makeQuantizer(complete, site));
+        weight = hit->tensor;
+        return {};
+    }
+    if (!m_weight[index]->calibrated())
+        BW_CHECK(m_weight[index]->calibrate(mask.survivors(weight)));
+    BW_CHECK(guarded("layer " + binding.info.name + ", weight", ErrorKind::Invalid,
+                     [&] { weight = m_weight[index]->apply(weight, false); }));
+    mask.apply(m_parameters);   // whatever the method, zero stays zero
+    if (cache && !mask.kept.defined())
+        cache->insert(key, {weight, m_weight[index]->values()});
+    return {};
+}
+
 Status Simulation::setUpLayer(std::size_t index, const LayerConfig &layer, const WeightsState &state, WeightCache *cache)
 {
     const LayerBinding &binding = executor().bindings()[index];
-    const Graph &graph = executor().graph();
-    const Site site{binding.info.name, Role::Weight, binding.info.channelAxis, false};
-    if (!layer.weight.isFloat()) {
-        BW_ASSIGN(m_weight[index], makeQuantizer(layer.weight, site));
-        const int parameter = graph.parameterOf(binding.weight);
-        at::Tensor &weight = m_parameters[std::size_t(parameter)];
-        const std::string key = state.name + (m_folded ? "|folded|" : "|plain|") + binding.info.name + '|' + specKey(layer.weight);
-        auto hit = cache ? cache->find(key) : std::nullopt;
-        if (hit) {
-            QuantSpec complete = layer.weight;
-            complete.values = hit->values;
-            BW_ASSIGN(m_weight[index], makeQuantizer(complete, site));
-            weight = hit->tensor;
-        } else {
-            if (!m_weight[index]->calibrated())
-                BW_CHECK(m_weight[index]->calibrate(weight));
-            BW_CHECK(guarded("layer " + binding.info.name + ", weight", ErrorKind::Invalid,
-                             [&] { weight = m_weight[index]->apply(weight, false); }));
-            if (cache)
-                cache->insert(key, {weight, m_weight[index]->values()});
-        }
-    }
+    BW_CHECK(setUpWeight(index, layer, state, cache));
     if (!layer.activation.isFloat()) {
         const Site input{binding.info.name, Role::Activation, 0, binding.info.nonNegativeInput};
         BW_ASSIGN(m_activation[index], makeQuantizer(layer.activation, input));
@@ -178,8 +201,8 @@ std::string Simulation::prefixKey(std::size_t node) const
         if (found == m_config.end() || executor().firstNodeOf(i) >= node)
             continue;
         const LayerConfig &layer = found->second;
-        if (!layer.weight.isFloat() || !layer.activation.isFloat())
-            key += '|' + found->first + '=' + specKey(layer.weight) + '/' + specKey(layer.activation);
+        if (!layer.weight.isFloat() || !layer.activation.isFloat() || !layer.prune.isNone())
+            key += '|' + found->first + '=' + specKey(layer.weight) + '/' + specKey(layer.activation) + '/' + maskKey(layer.prune.mask);
     }
     return key;
 }

@@ -69,6 +69,7 @@ public:
 private:
     Simulation() = default;
     Status setUpLayer(std::size_t binding, const LayerConfig &layer, const WeightsState &state, WeightCache *cache);
+    Status setUpWeight(std::size_t binding, const LayerConfig &layer, const WeightsState &state, WeightCache *cache);
 
     std::shared_ptr<const Network> m_network;
     bool m_folded = false;

@@ -29,18 +29,22 @@ Status TrainingState::makeQuantizers()
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
     const auto start = executor.bind(m_input->network->parameters(m_input->foldBatchNorm, m_input->start.tensors));
+    m_config = m_input->config;
+    BW_CHECK(fillMasks(m_config, *m_input->network, m_input->foldBatchNorm, m_input->start));
     m_slots.resize(executor.bindings().size());
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         const LayerBinding &binding = executor.bindings()[i];
-        auto found = m_input->config.find(binding.info.name);
-        if (found == m_input->config.end() || binding.info.status != LayerStatus::Quantizable)
+        auto found = m_config.find(binding.info.name);
+        if (found == m_config.end() || binding.info.status != LayerStatus::Quantizable)
             continue;
         Slot &slot = m_slots[i];
+        slot.mask = layerMask(*m_input->network, m_input->foldBatchNorm, binding, found->second.prune);
         if (const QuantSpec &spec = found->second.weight; !spec.isFloat()) {
             BW_ASSIGN(slot.weight, makeQuantizer(spec, {binding.info.name, Role::Weight, binding.info.channelAxis, false}));
             const bool given = slot.weight->calibrated();
             if (!given)
-                BW_CHECK(slot.weight->calibrate(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach()));
+                BW_CHECK(slot.weight->calibrate(
+                    slot.mask.survivors(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach())));
             for (const Learnable &learnable : slot.weight->learnables())
                 slot.learnables.push_back({"weight/" + learnable.name, learnable.tensor});
             slot.weightFollows = !given && slot.learnables.empty();
@@ -78,22 +82,45 @@ Status TrainingState::makeVariables()
         for (const Learnable &learnable : m_slots[i].learnables)
             trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, false});
     }
+    holdMasks();
     if (trained.empty())
         return fail(ErrorKind::Invalid, "network, it has no trainable parameters; fine-tuning has nothing to change");
     BW_ASSIGN(m_optimizer, makeOptimizer(m_input->options, std::move(trained)));
     return {};
 }
 
+/// Pruned entries start at zero. They get no gradient, so neither momentum nor weight decay ever moves them.
+void TrainingState::holdMasks()
+{
+    const at::NoGradGuard noGrad;
+    const Graph &graph = m_input->network->executor(m_input->foldBatchNorm).graph();
+    const auto zero = [&](std::size_t parameter, const at::Tensor &stays) {
+        const auto variable = m_variables.find(graph.parameters[parameter].name);
+        if (variable != m_variables.end() && variable->second.sizes() == stays.sizes())
+            variable->second.mul_(stays);
+    };
+    for (const Slot &slot : m_slots) {
+        if (!slot.mask.kept.defined())
+            continue;
+        zero(slot.mask.parameter, slot.mask.kept);
+        for (const auto &[parameter, stays] : slot.mask.channels)
+            zero(parameter, stays);
+    }
+}
+
 Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        const LayerMask &mask = m_slots[i].mask;
+        mask.apply(bound);
         if (!m_slots[i].weight)
             continue;
         at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
         if (m_slots[i].weightFollows)
-            BW_CHECK(m_slots[i].weight->calibrate(weight.detach()));
+            BW_CHECK(m_slots[i].weight->calibrate(mask.survivors(weight.detach())));
         weight = m_slots[i].weight->forward(weight);
+        mask.apply(bound);
     }
     return {};
 }
@@ -142,7 +169,7 @@ void TrainingState::setBuffers(const ParameterMap &buffers)
 
 ResolvedConfig TrainingState::evaluationConfig() const
 {
-    ResolvedConfig config = m_input->config;
+    ResolvedConfig config = m_config;
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         const Slot &slot = m_slots[i];

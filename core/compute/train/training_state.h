@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "simulate/masking.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
@@ -33,13 +34,16 @@ private:
     Status makeQuantizers();
     Status makeVariables();
     Status quantizeWeights(std::vector<at::Tensor> &bound);
+    void holdMasks();
 
     struct Slot {
         std::unique_ptr<Quantizer> weight, activation;
+        LayerMask mask;
         bool weightFollows = false;     ///< values are taken from the weight at each step
         std::vector<Learnable> learnables;
     };
     const FineTuneInput *m_input = nullptr;
+    ResolvedConfig m_config;            ///< the input's with every mask made
     ParameterMap m_variables;           ///< every parameter and buffer of the original graph, ours to change
     std::vector<Slot> m_slots;          ///< by binding
     std::unique_ptr<Optimizer> m_optimizer;

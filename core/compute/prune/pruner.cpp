@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "prune/pruner.h"
+
+#include "tensor/guarded.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace bitwright {
+
+namespace {
+
+constexpr double kLeastShare = 0.01, kLeastChannels = 0.1;
+
+/// What one layer brings to the ranking, and what is decided of it.
+struct Ranked {
+    std::vector<float> scores;
+    std::vector<std::uint8_t> keep;
+    bool decided = false;
+};
+
+std::int64_t partsToKeep(double sparsity, std::size_t parts)
+{
+    return std::max<std::int64_t>(1, std::llround((1 - sparsity) * double(parts)));
+}
+
+/// Clears all but `wanted` entries of `keep`: the least scores first, the lower index first among equals.
+void keepBest(const std::vector<float> &scores, std::vector<std::uint8_t> &keep, std::int64_t wanted)
+{
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < keep.size(); ++i)
+        if (keep[i])
+            order.push_back(i);
+    const std::int64_t dropped = std::int64_t(order.size()) - wanted;
+    if (dropped <= 0)
+        return;
+    const auto goesFirst = [&](std::size_t a, std::size_t b) {
+        return scores[a] != scores[b] ? scores[a] < scores[b] : a < b;
+    };
+    std::ranges::nth_element(order, order.begin() + (dropped - 1), goesFirst);
+    for (std::int64_t i = 0; i < dropped; ++i)
+        keep[order[std::size_t(i)]] = 0;
+}
+
+/// One ranking over all layers, each of which keeps its best few for certain.
+void keepBestOfAll(std::vector<Ranked> &layers, double sparsity, bool structured)
+{
+    std::vector<float> all;
+    std::vector<std::uint8_t> keep;
+    std::int64_t wanted = 0;
+    for (Ranked &layer : layers) {
+        const double mean = std::accumulate(layer.scores.begin(), layer.scores.end(), 0.0) / double(layer.scores.size());
+        std::vector<std::uint8_t> certain(layer.scores.size(), 1);
+        const double least = std::ceil((structured ? kLeastChannels : kLeastShare) * double(layer.scores.size()));
+        keepBest(layer.scores, certain, std::max<std::int64_t>(1, std::int64_t(least)));
+        for (std::size_t i = 0; i < layer.scores.size(); ++i) {
+            const float score = structured && mean > 0 ? float(layer.scores[i] / mean) : layer.scores[i];
+            all.push_back(certain[i] ? std::numeric_limits<float>::infinity() : score);
+        }
+        wanted += std::llround((1 - sparsity) * double(layer.scores.size()));
+    }
+    keep.assign(all.size(), 1);
+    keepBest(all, keep, std::max<std::int64_t>(wanted, std::ranges::count(all, std::numeric_limits<float>::infinity())));
+    std::size_t at = 0;
+    for (Ranked &layer : layers)
+        for (std::uint8_t &entry : layer.keep)
+            entry = keep[at++];
+}
+
+Result<Ranked> rank(const PrunerRow &row, const PruneTask &task, const ParamValues &options)
+{
+    const at::Tensor &weight = task.site.weight;
+    if (!(task.sparsity >= 0 && task.sparsity < 1))
+        return fail(ErrorKind::Invalid, task.site.layer + ", sparsity " + std::to_string(task.sparsity) +
+                                            " is not possible; give a share from 0 to below 1");
+    if (!weight.isfinite().all().item<bool>())
+        return fail(ErrorKind::Numeric, task.site.layer + ", its weight holds NaN or infinity and cannot be ranked; mend the network");
+    BW_ASSIGN(const PruneScores found, row.score(task.site, options, task.sparsity));
+    const at::Tensor scores = found.scores.to(at::kFloat).contiguous().reshape({-1});
+    Ranked ranked;
+    ranked.scores.assign(scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel());
+    ranked.keep.assign(ranked.scores.size(), 1);
+    ranked.decided = found.decided.defined();
+    if (ranked.decided) {
+        const at::Tensor goes = found.decided.to(at::kBool).contiguous().reshape({-1});
+        for (std::size_t i = 0; i < ranked.keep.size(); ++i)
+            ranked.keep[i] = !goes.const_data_ptr<bool>()[i];
+    }
+    return ranked;
+}
+
+Mask maskFrom(const Ranked &ranked, const PruneSite &site, bool structured)
+{
+    if (!structured)
+        return Mask::fromKept(ranked.keep);
+    std::vector<std::int64_t> shape(std::size_t(site.weight.dim()), 1);
+    shape[std::size_t(site.channelAxis)] = -1;
+    const at::Tensor channels = at::tensor(ranked.keep, at::kByte).reshape(shape);
+    const at::Tensor elements = channels.expand(site.weight.sizes()).contiguous();
+    return Mask::fromKept({elements.const_data_ptr<std::uint8_t>(), std::size_t(elements.numel())});
+}
+
+} // namespace
+
+const PrunerRow *findPruner(const std::string &id)
+{
+    const auto &rows = prunerRows();
+    const auto found = std::ranges::find(rows, id, [](const PrunerRow &row) -> const std::string & { return row.traits.id; });
+    return found == rows.end() ? nullptr : &*found;
+}
+
+Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValues &options, const std::vector<PruneTask> &tasks,
+                                     PruneScope scope)
+{
+    const PrunerRow *row = findPruner(method);
+    if (!row)
+        return fail(ErrorKind::Unsupported, "method " + method + ", there is no such pruner; see the list of methods");
+    BW_ASSIGN(const ParamValues complete, completeParams(row->traits.options, options, method));
+    return guarded(method, ErrorKind::Numeric, [&]() -> Result<std::vector<Mask>> {
+        const c10::NoGradGuard noGrad;
+        std::vector<Ranked> layers;
+        double mean = 0;
+        bool decided = false;
+        for (const PruneTask &task : tasks) {
+            BW_ASSIGN(Ranked ranked, rank(*row, task, complete));
+            decided = decided || ranked.decided;
+            mean += task.sparsity / double(tasks.size());
+            layers.push_back(std::move(ranked));
+        }
+        if (scope == PruneScope::Global && !decided && !layers.empty())
+            keepBestOfAll(layers, mean, row->structured);
+        std::vector<Mask> masks;
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            if (scope == PruneScope::Layer && !layers[i].decided)
+                keepBest(layers[i].scores, layers[i].keep, partsToKeep(tasks[i].sparsity, layers[i].keep.size()));
+            masks.push_back(maskFrom(layers[i], tasks[i].site, row->structured));
+        }
+        return masks;
+    });
+}
+
+Result<Mask> maskOf(const PruneSpec &spec, const PruneSite &site)
+{
+    if (spec.isNone() || !spec.mask.empty())
+        return spec.mask;
+    BW_ASSIGN(const auto masks, pruneMasks(spec.method, spec.options, {{site, spec.sparsity}}, PruneScope::Layer));
+    return masks.front();
+}
+
+at::Tensor maskTensor(const Mask &mask, const at::Tensor &weight)
+{
+    return at::tensor(mask.kept(), at::kByte).to(at::kBool).reshape(weight.sizes());
+}
+
+at::Tensor emptiedChannels(const Mask &mask, const at::Tensor &weight, int channelAxis)
+{
+    return maskTensor(mask, weight).movedim(channelAxis, 0).flatten(1).any(1).logical_not();
+}
+
+} // namespace bitwright

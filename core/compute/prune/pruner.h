@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "config/model_config.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace bitwright {
+
+/// One weight that may be pruned, with what criteria look at.
+struct PruneSite {
+    std::string layer;                  ///< for messages
+    at::Tensor weight;                  ///< float32
+    int channelAxis = 0;                ///< dimension of the output channels
+    at::Tensor batchNormScale = {};     ///< gamma of the batch norm behind the layer, or undefined
+};
+
+/// What a criterion thinks of a site: how much each part matters, the least first to go.
+struct PruneScores {
+    at::Tensor scores;                  ///< float32: one per element in storage order, or one per output channel
+    /// Not null: the parts that go whatever the target is (a pattern, a threshold that was given), one bool per score.
+    at::Tensor decided = {};
+};
+
+/// A criterion. Turning scores and a target into masks is the same for all of them, below.
+struct PrunerRow {
+    MethodTraits traits;
+    bool structured = false;            ///< scores whole output channels
+    /// Options are complete. `sparsity` matters to patterns alone. Errors name the layer and say what is missing.
+    Result<PruneScores> (*score)(const PruneSite &site, const ParamValues &options, double sparsity) = nullptr;
+};
+
+/// The table: order is the order in menus.
+const std::vector<PrunerRow> &prunerRows();
+const PrunerRow *findPruner(const std::string &id);
+
+/// How the target is shared out.
+enum class PruneScope { Layer, Global };
+
+/// A layer's part in one act of pruning.
+struct PruneTask {
+    PruneSite site;
+    double sparsity = 0;                ///< share of the elements (channels) that goes; under Global only its mean counts
+};
+
+/// Masks by `method`, parallel to `tasks`. Exactly round((1 - s) n) parts stay, in each layer or over all of them; among
+/// equals the lower index goes first. Globally, structured scores are divided by their layer's mean, and a layer keeps
+/// at least one percent of its elements, or a tenth of its channels, whatever its scores; at least one always.
+/// Errors: unknown method or option, NaN in a weight, a criterion that lacks what it needs.
+Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValues &options, const std::vector<PruneTask> &tasks,
+                                     PruneScope scope);
+
+/// The mask of a spec: its own, or what its method makes of this layer alone; empty where nothing is pruned.
+Result<Mask> maskOf(const PruneSpec &spec, const PruneSite &site);
+
+/// The mask over a weight as a bool tensor of its shape.
+at::Tensor maskTensor(const Mask &mask, const at::Tensor &weight);
+/// One bool per output channel: true where the mask keeps nothing of it.
+at::Tensor emptiedChannels(const Mask &mask, const at::Tensor &weight, int channelAxis);
+
+} // namespace bitwright

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "prune/pruner.h"
+#include "simulate/network.h"
+
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace bitwright {
+
+/// What the mask of one layer does to the parameters that an executor is bound to.
+struct LayerMask {
+    std::size_t parameter = 0;          ///< of the weight, in the graph's order
+    at::Tensor kept;                    ///< bool, of the weight's shape; undefined where nothing is pruned
+    /// Of a structured mask: bias, gamma and beta, each with 0 or 1 per channel. A channel is gone behind its batch norm.
+    std::vector<std::pair<std::size_t, at::Tensor>> channels;
+
+    /// Zeroes what is pruned; differentiable, pruned entries get no gradient.
+    void apply(std::vector<at::Tensor> &bound) const;
+    /// The weight with NaN where it is pruned, which calibration leaves out: levels are fitted to what survives.
+    [[nodiscard]] at::Tensor survivors(const at::Tensor &weight) const;
+};
+
+/// `spec` holds its mask already, or prunes nothing.
+LayerMask layerMask(const Network &network, bool folded, const LayerBinding &binding, const PruneSpec &spec);
+
+/// What criteria look at, for one layer.
+PruneSite pruneSite(const Network &network, const LayerBinding &binding, const at::Tensor &weight, const WeightsState &state);
+
+/// Makes the mask of every layer that names a method and has none yet, from the weights of `state`.
+Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, const WeightsState &state);
+
+/// The (folded) graph's parameters by name with everything pruned set to zero: what exporters write.
+ParameterMap maskedParameters(const Network &network, bool folded, const WeightsState &state, const ResolvedConfig &config);
+
+} // namespace bitwright

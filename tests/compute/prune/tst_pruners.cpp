@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "prune/pruner.h"
+
+#include "quant/quantizer.h"
+
+#include <ATen/ATen.h>
+#include <QtTest/QtTest>
+
+using namespace bitwright;
+
+namespace {
+
+/// The eight weights of methods.md.
+at::Tensor w8()
+{
+    return at::tensor({-1.2F, -0.7F, -0.3F, -0.05F, 0.1F, 0.4F, 0.9F, 1.5F});
+}
+
+PruneSite siteOf(const at::Tensor &weight, const std::string &layer = "layer")
+{
+    return {layer, weight, 0, {}};
+}
+
+QString text(const Mask &mask)
+{
+    QString bits;
+    for (const std::uint8_t kept : mask.kept())
+        bits += kept ? QChar(u'1') : QChar(u'0');
+    return bits;
+}
+
+QString pruned(const std::string &method, const at::Tensor &weight, double sparsity, const ParamValues &options = {})
+{
+    const auto masks = pruneMasks(method, options, {{siteOf(weight), sparsity}}, PruneScope::Layer);
+    return masks ? text(masks->front()) : QString::fromStdString(masks.error().message);
+}
+
+} // namespace
+
+class TestPruners : public QObject {
+    Q_OBJECT
+private Q_SLOTS:
+    void magnitude();
+    void tiesGoLowerIndexFirst();
+    void layersAndAllTogether();
+    void qualityFactor();
+    void patterns_data();
+    void patterns();
+    void randomHasTheExactCount();
+    void filters();
+    void slimming();
+    void geometricMedian();
+    void globalStructuredRankingForgetsScale();
+    void everyCriterion_data();
+    void everyCriterion();
+    void impossibleOnesAreErrors();
+};
+
+void TestPruners::magnitude()
+{
+    QCOMPARE(pruned("magnitude", w8(), 0.5), QStringLiteral("11000011"));   // keeps -1.2, -.7, .9, 1.5
+    QCOMPARE(pruned("magnitude", w8(), 0), QStringLiteral("11111111"));
+    // Pruned twice is pruned once.
+    const at::Tensor once = w8() * at::tensor({1.F, 1.F, 0.F, 0.F, 0.F, 0.F, 1.F, 1.F});
+    QCOMPARE(pruned("magnitude", once, 0.5), QStringLiteral("11000011"));
+    QCOMPARE(pruned("magnitude", w8(), 0.99), QStringLiteral("00000001"));   // one stays
+}
+
+void TestPruners::tiesGoLowerIndexFirst()
+{
+    QCOMPARE(pruned("magnitude", at::ones({6}), 0.5), QStringLiteral("000111"));
+    QCOMPARE(pruned("magnitude", at::tensor({1.F, 2.F, -1.F, 1.F, 3.F, -1.F}), 0.5), QStringLiteral("010011"));
+}
+
+// methods.md D1: A = [.1,.2,.3,.4], B = [1,2,3,4] at 50 %.
+void TestPruners::layersAndAllTogether()
+{
+    const at::Tensor a = at::tensor({0.1F, 0.2F, 0.3F, 0.4F}), b = at::tensor({1.F, 2.F, 3.F, 4.F});
+    const std::vector<PruneTask> tasks{{siteOf(a, "a"), 0.5}, {siteOf(b, "b"), 0.5}};
+    const auto apart = pruneMasks("magnitude", {}, tasks, PruneScope::Layer);
+    QCOMPARE(text((*apart)[0]), QStringLiteral("0011"));
+    QCOMPARE(text((*apart)[1]), QStringLiteral("0011"));
+    // Global ranking would empty A; its best one stays all the same, and B pays for it.
+    const auto together = pruneMasks("magnitude", {}, tasks, PruneScope::Global);
+    QCOMPARE(text((*together)[0]), QStringLiteral("0001"));
+    QCOMPARE(text((*together)[1]), QStringLiteral("0111"));
+}
+
+void TestPruners::qualityFactor()
+{
+    // The standard deviation of W8 is 0.806202: a factor of 0.5 cuts below 0.403101.
+    QCOMPARE(pruned("quality", w8(), 0.3, {{"quality", 0.5}}), QStringLiteral("11000011"));
+    QCOMPARE(pruned("quality", w8(), 0.5), pruned("magnitude", w8(), 0.5));
+    // One factor for two layers of unequal spread takes the same share of each.
+    const std::vector<PruneTask> tasks{{siteOf(w8(), "a"), 0.5}, {siteOf(w8() * 10, "b"), 0.5}};
+    const auto masks = pruneMasks("quality", {}, tasks, PruneScope::Global);
+    QCOMPARE(text((*masks)[0]), QStringLiteral("11000011"));
+    QCOMPARE(text((*masks)[1]), QStringLiteral("11000011"));
+}
+
+void TestPruners::patterns_data()
+{
+    QTest::addColumn<int>("n");
+    QTest::addColumn<int>("m");
+    QTest::addColumn<double>("sparsity");
+    QTest::addColumn<QString>("mask");
+    QTest::newRow("2:4") << 2 << 4 << 0.5 << QStringLiteral("11000011");
+    QTest::newRow("1:4") << 1 << 4 << 0.75 << QStringLiteral("10000001");
+    QTest::newRow("4:8") << 4 << 8 << 0.5 << QStringLiteral("11000011");
+    QTest::newRow("from the sparsity") << 0 << 4 << 0.25 << QStringLiteral("11100111");
+    QTest::newRow("a short last group keeps its share") << 1 << 3 << 0.6 << QStringLiteral("10000101");
+}
+
+void TestPruners::patterns()
+{
+    QFETCH(int, n);
+    QFETCH(int, m);
+    QFETCH(double, sparsity);
+    QFETCH(QString, mask);
+    ParamValues options{{"m", std::int64_t(m)}};
+    if (n > 0)
+        options["n"] = std::int64_t(n);
+    QCOMPARE(pruned("nm", w8(), sparsity, options), mask);
+}
+
+void TestPruners::randomHasTheExactCount()
+{
+    const at::Tensor weight = at::ones({40, 25});
+    const QString first = pruned("random_weight", weight, 0.37);
+    QCOMPARE(first.count(QChar(u'1')), 630);
+    QCOMPARE(pruned("random_weight", weight, 0.37), first);
+    QVERIFY(pruned("random_weight", weight, 0.37, {{"seed", std::int64_t(1)}}) != first);
+    const auto other = pruneMasks("random_weight", {}, {{siteOf(weight, "another"), 0.37}}, PruneScope::Layer);
+    QVERIFY(text(other->front()) != first);
+}
+
+// methods.md D3: W8 as two filters of four have L1 norms 2.25 and 2.9, filter 0 goes.
+void TestPruners::filters()
+{
+    const at::Tensor two = w8().reshape({2, 4});
+    QCOMPARE(pruned("l1", two, 0.5), QStringLiteral("00001111"));
+    QCOMPARE(pruned("l2", two, 0.5), QStringLiteral("00001111"));
+    // The two norms disagree: one large weight against three middling ones.
+    const at::Tensor apart = at::tensor({3.F, 0.F, 0.F, 0.F, 1.5F, 1.5F, 1.5F, 0.F}).reshape({2, 4});
+    QCOMPARE(pruned("l1", apart, 0.5), QStringLiteral("00001111"));
+    QCOMPARE(pruned("l2", apart, 0.5), QStringLiteral("11110000"));
+    // Output channels of a transposed convolution are its second dimension.
+    const auto transposed = pruneMasks("l1", {}, {{{"up", two, 1, {}}, 0.25}}, PruneScope::Layer);
+    QCOMPARE(text(transposed->front()), QStringLiteral("10111011"));   // columns sum to 1.3, 1.1, 1.2, 1.55
+}
+
+void TestPruners::slimming()
+{
+    const PruneSite site{"conv", w8().reshape({4, 2}), 0, at::tensor({0.5F, -0.1F, 0.0F, -2.F})};
+    const auto masks = pruneMasks("slimming", {}, {{site, 0.5}}, PruneScope::Layer);
+    QCOMPARE(text(masks->front()), QStringLiteral("11000011"));
+    const QString why = pruned("slimming", w8().reshape({4, 2}), 0.5);
+    QVERIFY2(why.contains(QStringLiteral("no batch norm")), qPrintable(why));
+}
+
+void TestPruners::geometricMedian()
+{
+    // The filters at 0, 1, 2 and 10 on a line have distance sums 13, 11, 11 and 27: those in the middle go.
+    const at::Tensor line = at::tensor({0.F, 0.F, 1.F, 0.F, 2.F, 0.F, 10.F, 0.F}).reshape({4, 2});
+    QCOMPARE(pruned("median", line, 0.5), QStringLiteral("11000011"));
+}
+
+void TestPruners::globalStructuredRankingForgetsScale()
+{
+    at::manual_seed(3);
+    const at::Tensor a = at::randn({20, 5}), b = at::randn({20, 5});
+    const auto plain = pruneMasks("l1", {}, {{siteOf(a, "a"), 0.4}, {siteOf(b, "b"), 0.4}}, PruneScope::Global);
+    const auto scaled = pruneMasks("l1", {}, {{siteOf(a * 10, "a"), 0.4}, {siteOf(b, "b"), 0.4}}, PruneScope::Global);
+    QVERIFY(*plain == *scaled);
+    QCOMPARE((*plain)[0].keptCount() + (*plain)[1].keptCount(), std::int64_t(24 * 5));
+    // A layer that matters nowhere keeps a tenth of its channels.
+    at::Tensor weak = at::ones({20, 5});
+    weak[0].mul_(1000);
+    const auto guarded = pruneMasks("l1", {}, {{siteOf(weak, "a"), 0.5}, {siteOf(b, "b"), 0.5}}, PruneScope::Global);
+    QCOMPARE((*guarded)[0].keptCount(), std::int64_t(2 * 5));
+}
+
+void TestPruners::everyCriterion_data()
+{
+    QTest::addColumn<QString>("id");
+    for (const PrunerRow &row : prunerRows())
+        QTest::newRow(row.traits.id.c_str()) << QString::fromStdString(row.traits.id);
+}
+
+// What holds for all: the size of the mask, the exact count, whole channels where they are promised, edge cases.
+void TestPruners::everyCriterion()
+{
+    QFETCH(QString, id);
+    const std::string method = id.toStdString();
+    const PrunerRow &row = *findPruner(method);
+    QCOMPARE(methodCatalog().pruner(method)->kind, MethodKind::Pruner);
+    QVERIFY(!row.traits.title.empty() && !row.traits.summary.empty() && !row.traits.paper.empty());
+    at::manual_seed(5);
+    for (const at::Tensor &weight : {at::randn({8, 4, 3, 3}), at::zeros({8, 12}), at::full({8, 4}, 2.F), at::ones({1, 1})}) {
+        const std::int64_t channels = weight.size(0);
+        const PruneSite site{"x", weight, 0, at::arange(1, channels + 1).to(at::kFloat)};
+        for (const double sparsity : {0.0, 0.5}) {
+            const auto masks = pruneMasks(method, {}, {{site, sparsity}}, PruneScope::Layer);
+            QVERIFY2(masks.has_value(), masks ? "" : masks.error().message.c_str());
+            const Mask &mask = masks->front();
+            QCOMPARE(mask.size(), weight.numel());
+            const std::int64_t parts = row.structured ? channels : weight.numel();
+            const std::int64_t kept = std::max<std::int64_t>(1, std::int64_t(std::llround((1 - sparsity) * double(parts))));
+            QCOMPARE(mask.keptCount(), kept * weight.numel() / parts);
+            if (row.structured)
+                QCOMPARE(emptiedChannels(mask, weight, 0).sum().item<std::int64_t>(), channels - kept);
+        }
+    }
+}
+
+void TestPruners::impossibleOnesAreErrors()
+{
+    QVERIFY(pruned("hessian", w8(), 0.5).contains(QStringLiteral("no such pruner")));
+    QVERIFY(pruned("magnitude", w8(), 1.0).contains(QStringLiteral("sparsity")));
+    QVERIFY(pruned("magnitude", w8(), -0.1).contains(QStringLiteral("sparsity")));
+    QVERIFY(pruned("magnitude", at::tensor({1.F, NAN}), 0.5).contains(QStringLiteral("NaN")));
+    QVERIFY(pruned("magnitude", w8(), 0.5, {{"quality", 0.5}}).contains(QStringLiteral("quality")));
+    QVERIFY(pruned("nm", w8(), 0.5, {{"n", std::int64_t(5)}, {"m", std::int64_t(4)}}).contains(QStringLiteral("5 of 4")));
+}
+
+QTEST_APPLESS_MAIN(TestPruners)
+#include "tst_pruners.moc"
