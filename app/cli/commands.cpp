@@ -14,6 +14,7 @@ const std::vector<Command> &commands()
         {"calibrate", "Fill in the ranges that an assignment lacks", declareCalibrate},
         {"evaluate", "Measure accuracy, size and cost", declareEvaluate},
         {"sweep", "Measure one layer at a time at several widths", declareSweep},
+        {"prune", "Masks by a criterion, into an assignment", declarePrune},
         {"finetune", "Train the quantized network", declareFinetune},
         {"export", "Write the configured network to a file", declareExport},
         {"verify", "Run a written file beside the simulation", declareVerify},

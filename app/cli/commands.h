@@ -32,6 +32,7 @@ Work declareStats(CLI::App &app);
 Work declareCalibrate(CLI::App &app);
 Work declareEvaluate(CLI::App &app);
 Work declareSweep(CLI::App &app);
+Work declarePrune(CLI::App &app);
 Work declareFinetune(CLI::App &app);
 Work declareExport(CLI::App &app);
 Work declareVerify(CLI::App &app);

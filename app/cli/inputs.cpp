@@ -3,6 +3,7 @@
 
 #include "quant/quantizer.h"
 #include "simulate/calibration.h"
+#include "simulate/masking.h"
 
 namespace bitwright::cli {
 
@@ -31,6 +32,7 @@ Result<Assignment> readAssignment(const Network &network, const std::string &pat
     if (!resolved)
         return fail(resolved.error().kind, path + ": " + resolved.error().message, resolved.error().context);
     assignment.resolved = std::move(*resolved);
+    BW_CHECK(fillMasks(assignment.resolved, network, assignment.config.foldBatchNorm, {}));
     assignment.config.modelSha = summary.sha256;
     assignment.config.modelLayers = summary.quantizableLayers();
     return assignment;

@@ -60,6 +60,7 @@ Header header(int column)
     case Model::ActivationBits: return {QT_TR_NOOP("A bits"), QT_TR_NOOP("Bits per value of the layer's input; 32 is float")};
     case Model::WeightSqnr: return {QT_TR_NOOP("SQNR dB"), QT_TR_NOOP("Signal to quantization noise of the weight in decibels: 10 log₁₀(mean w² / mean error²); more is better")};
     case Model::AccuracyChange: return {QT_TR_NOOP("Δ metric pp"), QT_TR_NOOP("Change of the metric, in percentage points, when only this layer is quantized to its present bits; from a sweep")};
+    case Model::Kept: return {QT_TR_NOOP("Kept"), QT_TR_NOOP("Share of the weights that the layer's mask keeps; the rest is pruned")};
     case Model::SizeNow: return {QT_TR_NOOP("Size kB"), QT_TR_NOOP("What the layer takes now, in kilobytes (1000 bytes): packed weights, scales, bias and batch norm")};
     case Model::SizeBefore: return {QT_TR_NOOP("Before kB"), QT_TR_NOOP("What the layer takes in the baseline, or in the float network when none is pinned")};
     default: return {"", ""};
@@ -173,6 +174,12 @@ std::optional<double> LayerTableModel::sqnr(const LayerInfo &info) const
     return it->second.sqnrDb;
 }
 
+double LayerTableModel::keptShare(const LayerInfo &info) const
+{
+    const auto cost = m_document.cost().layers.find(info.name);
+    return cost == m_document.cost().layers.end() ? 1 : cost->second.keptShare;
+}
+
 const SweepPoint *LayerTableModel::sweepPoint(const LayerInfo &info) const
 {
     const QuantSpec *weight = m_document.spec(info.name, Role::Weight);
@@ -239,6 +246,7 @@ QVariant LayerTableModel::display(const LayerInfo &info, Column column) const
         QString text = formatShareChange(point->delta);
         return text.left(text.size() - 3);   // the unit stands in the header
     }
+    case Kept: return keptShare(info) < 1 ? formatShare(keptShare(info), 1) : QStringLiteral("–");
     case SizeNow: return kilobytesText(kilobytes(m_document.cost(), info.name));
     case SizeBefore: return kilobytesText(kilobytes(m_document.baselineCost(), info.name));
     default: return {};
@@ -266,6 +274,7 @@ QVariant LayerTableModel::sortValue(const LayerInfo &info, Column column) const
         const SweepPoint *point = sweepPoint(info);
         return point ? point->delta : 1e9;
     }
+    case Kept: return keptShare(info);
     case SizeNow: return kilobytes(m_document.cost(), info.name);
     case SizeBefore: return kilobytes(m_document.baselineCost(), info.name);
     default: return display(info, column);

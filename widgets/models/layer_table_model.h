@@ -20,7 +20,7 @@ class LayerTableModel : public QAbstractTableModel {
 public:
     enum Column {
         Name, Operator, WeightShape, Parameters, Macs, Distribution, WeightMethod, WeightBits, ActivationMethod,
-        ActivationBits, WeightSqnr, AccuracyChange, SizeNow, SizeBefore, ColumnCount
+        ActivationBits, WeightSqnr, AccuracyChange, Kept, SizeNow, SizeBefore, ColumnCount
     };
     enum DataRole {
         SortRole = Qt::UserRole,
@@ -51,6 +51,7 @@ private:
     [[nodiscard]] QVariant sortValue(const LayerInfo &info, Column column) const;
     [[nodiscard]] QString toolTip(const LayerInfo &info, Column column) const;
     [[nodiscard]] std::optional<double> sqnr(const LayerInfo &info) const;
+    [[nodiscard]] double keptShare(const LayerInfo &info) const;
     [[nodiscard]] const SweepPoint *sweepPoint(const LayerInfo &info) const;
     [[nodiscard]] QList<double> strip(const std::string &layer) const;
     [[nodiscard]] QStringList methods(Role role) const;

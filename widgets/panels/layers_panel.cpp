@@ -30,7 +30,7 @@ constexpr std::pair<LayerTableModel::Column, int> kWidths[] = {
     {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 6},
     {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 6},     {LayerTableModel::ActivationMethod, 9},
     {LayerTableModel::ActivationBits, 6}, {LayerTableModel::WeightSqnr, 8},  {LayerTableModel::AccuracyChange, 11},
-    {LayerTableModel::SizeNow, 7},     {LayerTableModel::SizeBefore, 9}};
+    {LayerTableModel::Kept, 6},             {LayerTableModel::SizeNow, 7},     {LayerTableModel::SizeBefore, 9}};
 
 QToolButton *toggle(const QString &text, const QString &name, const QString &tip)
 {
@@ -137,7 +137,7 @@ void LayersPanel::setupTable()
                                                  header->sectionSizeHint(column)));
     for (const auto column : {LayerTableModel::WeightShape, LayerTableModel::WeightMethod, LayerTableModel::ActivationMethod,
                               LayerTableModel::SizeBefore, LayerTableModel::AccuracyChange, LayerTableModel::Operator,
-                              LayerTableModel::Parameters, LayerTableModel::Macs})
+                              LayerTableModel::Parameters, LayerTableModel::Macs, LayerTableModel::Kept})
         m_table->setColumnHidden(column, true);
     // What a person looks at while choosing bits comes first.
     const LayerTableModel::Column order[] = {
