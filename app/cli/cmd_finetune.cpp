@@ -3,6 +3,7 @@
 #include "format.h"
 #include "inputs.h"
 
+#include "base/replace_file.h"
 #include "config/uniform_form.h"
 #include "cost/size_model.h"
 #include "engine/trials.h"
@@ -33,6 +34,10 @@ public:
     Result<Output> run();
 
 private:
+    [[nodiscard]] std::string checkpoint() const
+    {
+        return m_options.checkpoint.empty() ? m_options.output + ".checkpoint" : m_options.checkpoint;
+    }
     Status prepare();
     void onStep(const StepReport &step);
     void onEpoch(const EpochReport &epoch);
@@ -54,6 +59,10 @@ private:
 
 Status FineTuning::prepare()
 {
+    BW_CHECK(notOver(m_options.model, m_options.output));
+    for (const std::string &path : {m_options.output, checkpoint(), m_options.configOutput})
+        if (!path.empty())
+            BW_CHECK(canReplace(path));
     BW_ASSIGN(m_session, openSession(m_options.session));
     BW_ASSIGN(m_network, Network::open(m_options.model, m_console.job()));
     BW_ASSIGN(m_assignment, readAssignment(*m_network, m_options.config, m_console));
@@ -145,7 +154,7 @@ Result<Output> FineTuning::run()
     input.training = m_training;
     input.evaluation = m_evaluator.get();
     input.metric = m_metric;
-    input.checkpoint = m_options.checkpoint.empty() ? m_options.output + ".checkpoint" : m_options.checkpoint;
+    input.checkpoint = checkpoint();
     input.resume = m_options.resume;
     if (std::error_code ignored; input.resume && !std::filesystem::exists(input.checkpoint, ignored))
         m_console.warn("warning: " + input.checkpoint + " is not there, the training starts from the beginning");

@@ -10,7 +10,6 @@
 #include <CLI/CLI.hpp>
 
 #include <map>
-#include <set>
 
 namespace bitwright::cli {
 
@@ -63,31 +62,6 @@ Result<ParamValues> criterionOptions(const Options &options, const PrunerRow &ro
     return completeParams(row.traits.options, values, options.method);
 }
 
-/// The layers that were named, or every quantizable one.
-Result<std::vector<PruneTask>> tasksFor(const Options &options, const Network &network, bool folded)
-{
-    const Executor &executor = network.executor(folded);
-    const auto bound = executor.bind(network.parameters(folded));
-    std::set<std::string> unknown;
-    for (const auto &[name, sparsity] : options.layers)
-        unknown.insert(name);
-    std::vector<PruneTask> tasks;
-    for (const LayerBinding &binding : executor.bindings()) {
-        const auto own = options.layers.find(binding.info.name);
-        const int parameter = executor.graph().parameterOf(binding.weight);
-        if (binding.info.status != LayerStatus::Quantizable || parameter < 0 || (!options.layers.empty() && own == options.layers.end()))
-            continue;
-        unknown.erase(binding.info.name);
-        tasks.push_back({pruneSite(network, binding, bound[std::size_t(parameter)], {}),
-                         own == options.layers.end() ? options.sparsity : own->second});
-    }
-    if (!unknown.empty())
-        return fail(ErrorKind::Invalid, "layer \"" + *unknown.begin() + "\", the network has no such layer that can be pruned; `inspect` lists its layers");
-    if (tasks.empty())
-        return fail(ErrorKind::Unsupported, network.summary().path + ", it has no layer that can be pruned");
-    return tasks;
-}
-
 Output report(const Options &options, const std::vector<PruneTask> &tasks, const std::vector<Mask> &masks, std::int64_t bytes)
 {
     TextTable table({{"layer"}, {"kept", TextTable::Align::Right}, {"of", TextTable::Align::Right}, {"share", TextTable::Align::Right}});
@@ -118,7 +92,7 @@ Result<Output> prune(const Options &options, Console &console)
     if (!options.data.empty())
         console.note(options.method + " looks at the weights alone; --data is not read");
     BW_ASSIGN(const auto values, criterionOptions(options, *row, std::uint64_t(console.options().seed)));
-    BW_ASSIGN(const auto tasks, tasksFor(options, *network, assignment.config.foldBatchNorm));
+    BW_ASSIGN(const auto tasks, pruneTasks(*network, assignment.config.foldBatchNorm, {}, options.layers, options.sparsity));
     BW_ASSIGN(const auto masks, pruneMasks(options.method, values, tasks,
                                            options.scope == "global" ? PruneScope::Global : PruneScope::Layer));
     for (std::size_t i = 0; i < tasks.size(); ++i)

@@ -45,6 +45,7 @@ inline Catalog fakeCatalog()
     percentile.maximum = 100;
     percentile.unit = "%";
     percentile.help = "Share of the values that the range keeps.";
+    percentile.onlyWith = "range=percentile";
     MethodTraits uniform;
     uniform.id = "uniform";
     uniform.title = "Uniform";
@@ -68,7 +69,14 @@ inline Catalog fakeCatalog()
     binary.minimumBits = binary.maximumBits = 1;
     binary.values = {"scale"};
     binary.summary = "Plus or minus the mean magnitude.";
-    return Catalog({uniform, binary});
+    MethodTraits magnitude;
+    magnitude.id = "magnitude";
+    magnitude.title = "Magnitude";
+    magnitude.paper = "Han et al., NeurIPS 2015";
+    magnitude.year = 2015;
+    magnitude.kind = MethodKind::Pruner;
+    magnitude.summary = "The weights closest to zero go.";
+    return Catalog({uniform, binary, magnitude});
 }
 
 /// Like a ResNet-20 on Fashion-MNIST, with one layer that cannot be quantized.
@@ -357,6 +365,21 @@ private:
         const LayerInfo *layer = m_model ? m_model->layer(request.layer) : nullptr;
         if (layer)
             emitEvent(preview(job, request, statistics(job, *layer, request.role).histogram));
+    }
+    void reply(JobId job, const PruneRequest &request)
+    {
+        PruneReady event{job, request.config, 0, 0};
+        for (const LayerInfo &layer : m_model->layers) {
+            const bool named = request.layers.empty() || std::ranges::find(request.layers, layer.name) != request.layers.end();
+            if (layer.status != LayerStatus::Quantizable || !named)
+                continue;
+            std::vector<std::uint8_t> kept(std::size_t(layer.weightCount), 1);
+            std::fill_n(kept.begin(), std::size_t(double(layer.weightCount) * request.sparsity), 0);
+            setPrune(event.config, layer.name, {request.method, request.sparsity, request.options, Mask::fromKept(kept)});
+            event.kept += std::ranges::count(kept, 1);
+            event.total += layer.weightCount;
+        }
+        emitEvent(event);
     }
     void reply(JobId job, const CalibrateRequest &request) { emitEvent(CalibrationReady{job, request.config}); }
     void reply(JobId job, const EvaluateRequest &request)

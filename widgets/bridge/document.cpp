@@ -6,6 +6,7 @@
 #include "util/format.h"
 
 #include <algorithm>
+#include <set>
 
 namespace bitwright {
 
@@ -22,6 +23,37 @@ void allowOneBit(QuantSpec &spec, Role role)
     const UniformForm form = uniformForm(spec, role);
     if (form.qmin == form.qmax)
         spec.options["symmetric"] = false;
+}
+
+/// Codes from zero to the end that a clip is measured by.
+double codesOf(const UniformForm &form)
+{
+    return double(std::max<std::int64_t>(1, form.symmetric && form.isSigned ? form.qmax : form.qmax - form.qmin));
+}
+
+/// Other bits on the same clip where the range does not depend on them; else the method finds its own again.
+void changeBits(QuantSpec &spec, const LayerInfo &info, Role role, int bits)
+{
+    const bool nonNegative = role == Role::Activation && info.nonNegativeInput;
+    const UniformForm before = uniformForm(spec, role, nonNegative);
+    if (spec.bits == 1 && role == Role::Weight)   // one bit made it asymmetric; see allowOneBit
+        spec.options.erase("symmetric");
+    spec.bits = bits;
+    allowOneBit(spec, role);
+    const UniformForm after = uniformForm(spec, role, nonNegative);
+    static const std::set<std::string> kBitsDoNotMatter{"minmax", "average", "percentile", "scaled"};
+    const auto zero = spec.values.find("zero_point");
+    const auto scale = spec.values.find("scale");
+    // A zero point between the ends was rounded on the old grid: the clip has moved with it.
+    const bool fixed = zero == spec.values.end() || std::ranges::all_of(zero->second, [](double z) { return z == 0; });
+    const bool same = before.symmetric == after.symmetric && before.isSigned == after.isSigned;
+    if (spec.method != "uniform" || scale == spec.values.end() || !fixed || !same ||
+        !kBitsDoNotMatter.contains(textParam(spec.options, "range", "minmax"))) {
+        spec.values.clear();
+        return;
+    }
+    for (double &step : scale->second)
+        step *= codesOf(before) / codesOf(after);
 }
 
 void dropValues(QuantSpec &spec)
@@ -153,8 +185,32 @@ std::int64_t Document::floatSizeBytes() const
 bool Document::isFloat() const
 {
     return m_state.weights.empty() && std::ranges::all_of(m_resolved, [](const auto &entry) {
-        return entry.second.weight.isFloat() && entry.second.activation.isFloat();
+        return entry.second.weight.isFloat() && entry.second.activation.isFloat() && entry.second.prune.isNone();
     });
+}
+
+LayerNames Document::prunedLayers() const
+{
+    LayerNames names;
+    for (const auto &[name, config] : m_resolved)
+        if (!config.prune.isNone())
+            names.push_back(name);
+    return names;
+}
+
+Mask Document::mask(const std::string &layer) const
+{
+    const auto found = m_resolved.find(layer);
+    return found == m_resolved.end() ? Mask() : found->second.prune.mask;
+}
+
+void Document::clearMasks(const LayerNames &layers)
+{
+    DocumentState next = m_state;
+    for (const std::string &layer : layers)
+        if (const auto found = next.config.layers.find(layer); found != next.config.layers.end())
+            found->second.prune = {};
+    setState(next, tr("Unprune %1").arg(siteText(layers, {Role::Weight, Role::Activation})));
 }
 
 // ---- edits ----
@@ -243,9 +299,7 @@ void Document::setBits(const LayerNames &layers, const std::vector<Role> &roles,
             return fail(ErrorKind::Invalid, info.name + ", " + site.method + " has " + text(method->minimumBits) + " to " +
                                                 text(method->maximumBits) + " bits; choose another method first");
         }
-        site.bits = bits;
-        allowOneBit(site, role);
-        dropValues(site);
+        changeBits(site, info, role, bits);
         return {};
     });
 }
@@ -254,16 +308,13 @@ void Document::stepBits(const LayerNames &layers, const std::vector<Role> &roles
 {
     const QString what = delta > 0 ? tr("%1 one bit more").arg(siteText(layers, roles))
                                    : tr("%1 one bit less").arg(siteText(layers, roles));
-    editSites(what, layers, roles, [&](const LayerInfo &, Role role, QuantSpec &site) -> Status {
+    editSites(what, layers, roles, [&](const LayerInfo &info, Role role, QuantSpec &site) -> Status {
         const MethodTraits *method = m_catalog.quantizer(site.method);
         if (site.isFloat() || !method)
             return {};
         const int bits = std::clamp(site.bits + delta, method->minimumBits, method->maximumBits);
-        if (bits != site.bits) {
-            site.bits = bits;
-            allowOneBit(site, role);
-            dropValues(site);
-        }
+        if (bits != site.bits)
+            changeBits(site, info, role, bits);
         return {};
     });
 }

@@ -69,7 +69,13 @@ public:
     [[nodiscard]] Result<QuantSpec> defaultSpec(Role role, int bits) const;
     /// Names of the layers of which at least one tensor is quantized.
     [[nodiscard]] LayerNames quantizedLayers() const;
-    /// True when nothing is quantized and the weights are as loaded.
+    /// Names of the layers that have a mask.
+    [[nodiscard]] LayerNames prunedLayers() const;
+    /// A layer's mask; empty where nothing is pruned.
+    [[nodiscard]] Mask mask(const std::string &layer) const;
+    /// Takes the masks of these layers away, or says nothing where there are none.
+    void clearMasks(const LayerNames &layers);
+    /// True when nothing is quantized or pruned and the weights are as loaded.
     [[nodiscard]] bool isFloat() const;
 
     // ---- edits, each one undo step ----

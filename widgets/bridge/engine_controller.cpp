@@ -184,6 +184,17 @@ JobId EngineController::calibrate()
     return m_document.model() ? submit(CalibrateRequest{.config = m_document.config(), .weights = m_document.state().weights}) : 0;
 }
 
+JobId EngineController::prune(PruneRequest request)
+{
+    if (!m_document.model())
+        return 0;
+    supersede(m_prune);
+    request.config = m_document.config();
+    request.weights = m_document.state().weights;
+    m_pruneFrom = m_document.state();
+    return m_prune = submit(std::move(request));
+}
+
 JobId EngineController::sweep(const SweepRequest &request)
 {
     supersede(m_sweep);
@@ -356,6 +367,8 @@ void EngineController::askPreview(Role role)
     request.spec = *spec;
     request.foldBatchNorm = m_document.config().foldBatchNorm;
     request.weights = m_document.state().weights;
+    if (role == Role::Weight)
+        request.mask = m_document.mask(layer);
     request.channel = role == Role::Weight ? m_channel : -1;
     m_previews[site] = submit(std::move(request), false);
 }
@@ -371,13 +384,14 @@ void EngineController::askNextError()
         if (spec.isFloat())
             continue;
         const auto known = m_results.weightErrors.find(name);
-        if (known != m_results.weightErrors.end() && known->second.isOf(spec, fold, weights))
+        if (known != m_results.weightErrors.end() && known->second.isOf(spec, fold, weights, config.prune.mask))
             continue;
         PreviewRequest request;
         request.layer = name;
         request.spec = spec;
         request.foldBatchNorm = fold;
         request.weights = weights;
+        request.mask = config.prune.mask;
         request.errorAgainstBits = false;
         request.bins = 16;
         m_errorJob = submit(std::move(request), false);
@@ -432,7 +446,7 @@ void EngineController::handle(const JobEnded &event)
     }
     if (event.job == m_training && event.outcome == JobOutcome::Finished)
         takeTrained();
-    for (JobId *job : {&m_modelJob, &m_dataJob, &m_statistics, &m_evaluation, &m_sweep, &m_training}) {
+    for (JobId *job : {&m_modelJob, &m_dataJob, &m_statistics, &m_evaluation, &m_sweep, &m_training, &m_prune}) {
         if (*job == event.job)
             *job = 0;
     }
@@ -455,6 +469,8 @@ void EngineController::handle(const DataOpened &event)
         return;
     m_results.data = event;
     m_results.floatValue.reset();
+    m_results.estimate.reset();   // of other data
+    emit estimateInvalidated();
     emit dataOpened(event);
     collectStatistics();
     m_previewTimer.start();
@@ -477,7 +493,7 @@ void EngineController::handle(const PreviewReady &event)
     const auto remember = [&] {
         if (event.request.role != Role::Weight || event.request.channel >= 0)
             return;
-        m_results.weightErrors[event.request.layer] = {event.request.spec, event.request.foldBatchNorm, event.request.weights, event.mse, event.sqnrDb};
+        m_results.weightErrors[event.request.layer] = {event.request.spec, event.request.foldBatchNorm, event.request.weights, event.request.mask, event.mse, event.sqnrDb};
         emit weightErrorChanged(event.request.layer);
     };
     if (event.job == m_errorJob) {
@@ -491,6 +507,15 @@ void EngineController::handle(const PreviewReady &event)
     m_results.previews[site] = event;
     remember();
     emit previewReady(event);
+}
+
+void EngineController::handle(const PruneReady &event)
+{
+    if (event.job != m_prune)
+        return;
+    if (choicesOf(m_document.config()) == choicesOf(m_pruneFrom.config) && m_document.state().weights == m_pruneFrom.weights)
+        m_document.setState({event.config, m_pruneFrom.weights}, tr("Prune, %1 kept").arg(formatShare(double(event.kept) / double(std::max<std::int64_t>(event.total, 1)), 1)));
+    emit pruneReady(event);
 }
 
 void EngineController::handle(const CalibrationReady &event)

@@ -61,6 +61,8 @@ public:
     JobId evaluate();
     JobId calibrate();
     JobId sweep(const SweepRequest &request);
+    /// Fills in configuration and weights; the masks become the document's as one undo step.
+    JobId prune(PruneRequest request);
     JobId fineTune(const FineTuneOptions &options);
     JobId exportModel(const ExportRequest &request);
     void cancel(JobId job);
@@ -88,6 +90,7 @@ signals:
     void previewFailed(const std::string &layer, bitwright::Role role, const QString &why);
     /// results().weightErrors has a newer entry for this layer.
     void weightErrorChanged(const std::string &layer);
+    void pruneReady(const bitwright::PruneReady &event);
     void calibrationReady(const bitwright::CalibrationReady &event);
     void evaluationReady(const bitwright::EvaluationReady &event);
     /// The estimate no longer belongs to the present configuration; a new one is on its way when live.
@@ -128,6 +131,7 @@ private:
     void handle(const DataOpened &event);
     void handle(const StatisticsReady &event);
     void handle(const PreviewReady &event);
+    void handle(const PruneReady &event);
     void handle(const CalibrationReady &event);
     void handle(const EvaluationReady &event);
     void handle(const SweepPoint &event);
@@ -147,9 +151,10 @@ private:
     bool m_busy = false;
     std::int64_t m_channel = -1;
 
-    JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0;
+    JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
+    DocumentState m_pruneFrom;                   // what the masks were asked for
     DocumentState m_trainingFrom;                // what the fine-tuning started from
     JobId m_errorJob = 0;                        // the one preview that runs for the table's SQNR column
 

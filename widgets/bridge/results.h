@@ -23,10 +23,11 @@ struct Results {
         QuantSpec spec;
         bool foldBatchNorm = false;
         std::string weights;
+        Mask mask;
         double mse = 0, sqnrDb = 0;
-        [[nodiscard]] bool isOf(const QuantSpec &ofSpec, bool folded, const std::string &state) const
+        [[nodiscard]] bool isOf(const QuantSpec &ofSpec, bool folded, const std::string &state, const Mask &ofMask) const
         {
-            return spec == ofSpec && foldBatchNorm == folded && weights == state;
+            return spec == ofSpec && foldBatchNorm == folded && weights == state && mask == ofMask;
         }
     };
     std::map<std::string, WeightError> weightErrors;

@@ -169,7 +169,7 @@ std::optional<double> LayerTableModel::sqnr(const LayerInfo &info) const
     const auto &errors = m_controller.results().weightErrors;
     const auto it = errors.find(info.name);
     if (!spec || spec->isFloat() || it == errors.end() ||
-        !it->second.isOf(*spec, m_document.config().foldBatchNorm, m_document.state().weights))
+        !it->second.isOf(*spec, m_document.config().foldBatchNorm, m_document.state().weights, m_document.mask(info.name)))
         return std::nullopt;
     return it->second.sqnrDb;
 }

@@ -73,10 +73,8 @@ void DataSpecEditor::setupRows()
         {tr("Sample (Fashion-MNIST, comes with Bitwright)"), "sample"},
         {tr("IDX folder (MNIST family, plain or .gz)"), "idx"},
         {tr("Image folder (one folder per class)"), "images"},
-        {tr("CIFAR folder"), "cifar"},
         {tr("NPZ file (x and y, or images and labels)"), "npz"},
-        {tr("NPY file (inputs only)"), "npy"},
-        {tr("Synthetic (made from the network)"), "synthetic"}};
+        {tr("NPY file (inputs only)"), "npy"}};
     for (const auto &[title, id] : kinds)
         m_kind->addItem(title, QString::fromLatin1(id));
     m_sample->setAccessibleName(tr("Sample"));

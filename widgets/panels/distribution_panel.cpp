@@ -6,6 +6,7 @@
 #include "plots/channel_strip.h"
 #include "plots/curve_plot.h"
 #include "plots/histogram_plot.h"
+#include "util/elided_label.h"
 #include "util/format.h"
 
 #include <QButtonGroup>
@@ -108,7 +109,7 @@ QWidget *DistributionPanel::makeHeader()
     m_title->setFont(bold);
     m_title->setTextInteractionFlags(Qt::TextSelectableByMouse);
     m_title->setAccessibleName(tr("Layer"));
-    m_shape = new QLabel;
+    m_shape = new ElidedLabel;
     m_shape->setForegroundRole(QPalette::PlaceholderText);
     // The name is what a person looks for; the shape gives way.
     m_shape->setSizePolicy(QSizePolicy::Ignored, QSizePolicy::Preferred);
@@ -284,6 +285,7 @@ void DistributionPanel::connectAll()
         if (spec() && x > 0.5 && x < 16.5)
             m_document.setBits(editedLayers(), m_role, int(std::lround(x)));
     });
+    connect(m_form, &ParamForm::refused, this, &DistributionPanel::refuse);
     connect(m_form, &ParamForm::edited, this,
             [this](const std::string &name, const std::optional<ParamValue> &value) {
                 m_document.setOption(editedLayers(), m_role, name, value);
@@ -351,7 +353,8 @@ const PreviewReady *DistributionPanel::preview() const
     const PreviewReady *found = m_controller.results().previewOf(m_layer, m_role);
     const QuantSpec *present = spec();
     if (!found || !present || found->request.foldBatchNorm != m_document.config().foldBatchNorm ||
-        found->request.weights != m_document.state().weights)
+        found->request.weights != m_document.state().weights ||
+        (m_role == Role::Weight && !(found->request.mask == m_document.mask(m_layer))))
         return nullptr;
     const bool sameChannel = m_role == Role::Activation || found->request.channel == m_channel;
     // Values that the engine filled in come back to the document by themselves: both spellings mean this preview.
@@ -386,7 +389,7 @@ std::size_t DistributionPanel::shownGroup() const
 {
     if (m_channel >= 0 && std::size_t(m_channel) < m_grid.groups.size())
         return std::size_t(m_channel);
-    return typicalGroup(m_grid);
+    return widestGroup(m_grid);
 }
 
 std::optional<std::size_t> DistributionPanel::editedGroup() const
@@ -557,7 +560,7 @@ void DistributionPanel::showStatistics()
         const QString about = exact ? QString() : QStringLiteral("≈ ");
         const bool oneOfMany = m_grid.groups.size() > 1 && m_channel < 0;
         parts << tr("%L1 levels").arg(qulonglong(m_grid.levelCount(shownGroup())))
-                     + (oneOfMany ? tr(" (drawn: those of channel %L1, a typical one)").arg(qulonglong(shownGroup())) : QString())
+                     + (oneOfMany ? tr(" (drawn: channel %L1, the widest)").arg(qulonglong(shownGroup())) : QString())
               << tr("clipped %1").arg(about + formatShare(rough.clippedShare))
               << tr("empty levels %1").arg(about + formatShare(rough.emptyLevelShare, 0))
               << tr("MSE %1").arg(about + formatReal(rough.mse, 3))
@@ -580,7 +583,7 @@ void DistributionPanel::showCurve()
     // The curve hardly depends on the bits themselves: the last answer stays until the next one.
     const PreviewReady *shown = exact && !exact->errorByBits.empty() ? exact : last;
     PlotPoints points;
-    if (shown)
+    if (shown && spec() && !spec()->isFloat())
         for (const BitsError &error : shown->errorByBits)
             if (std::isfinite(error.sqnrDb)) {
                 points.x.push_back(error.bits);
@@ -604,8 +607,25 @@ void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
 
 void DistributionPanel::setClip(ClipSide side, double position)
 {
-    if (spec() && !m_grid.empty())
-        setValues(valuesForClip(gridForm(), m_grid, side, position, editedGroup()));
+    if (!spec() || m_grid.empty())
+        return;
+    const PlotRange ends = gridRange(m_grid, shownGroup());
+    const bool wrongSide = side == ClipSide::Low ? position > 0 || position >= ends.upper : position <= 0 || position <= ends.lower;
+    if (wrongSide) {
+        showGrid();
+        refuse(side == ClipSide::Low ? tr("The lower clip must be below the upper one and not above 0")
+                                     : tr("The upper clip must be above the lower one and above 0"));
+        return;
+    }
+    setValues(valuesForClip(gridForm(), m_grid, side, position, editedGroup()));
+}
+
+/// Said where the values stand, until the next change.
+void DistributionPanel::refuse(const QString &why)
+{
+    m_warning->setText(QStringLiteral("⚠ ") + why);
+    m_warning->setStyleSheet(QStringLiteral("color: %1").arg(m_histogram->colors().error.name()));
+    m_warning->show();
 }
 
 void DistributionPanel::setValues(const std::map<std::string, std::vector<double>> &values)
@@ -617,6 +637,7 @@ void DistributionPanel::setScale(double scale)
 {
     if (m_grid.empty() || !(scale > 0)) {
         showGrid();
+        refuse(tr("The scale must be above 0"));
         return;
     }
     const std::size_t shown = shownGroup();
@@ -636,11 +657,16 @@ void DistributionPanel::setZeroPoint(double zeroPoint)
 {
     if (m_grid.empty())
         return;
+    if (zeroPoint != std::round(zeroPoint) || zeroPoint < double(m_grid.qmin) || zeroPoint > double(m_grid.qmax)) {
+        showGrid();
+        refuse(tr("The zero point must be a whole number from %1 to %2").arg(m_grid.qmin).arg(m_grid.qmax));
+        return;
+    }
     std::map<std::string, std::vector<double>> values;
     for (std::size_t i = 0; i < m_grid.groups.size(); ++i) {
         const bool moves = !editedGroup() || i == shownGroup();
         values["scale"].push_back(m_grid.groups[i].scale);
-        values["zero_point"].push_back(moves ? std::clamp(std::round(zeroPoint), double(m_grid.qmin), double(m_grid.qmax))
+        values["zero_point"].push_back(moves ? zeroPoint
                                              : double(m_grid.groups[i].zeroPoint));
     }
     setValues(values);

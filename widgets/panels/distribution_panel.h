@@ -75,6 +75,7 @@ private:
     /// Of the present spec, which must be there.
     [[nodiscard]] UniformForm gridForm() const;
     [[nodiscard]] bool isNonNegative() const;
+    void refuse(const QString &why);
     [[nodiscard]] QString missingReason() const;
 
     // ---- from the person ----

@@ -148,6 +148,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     auto *browseButton = new QPushButton(tr("Browse…"));
     connect(browseButton, &QPushButton::clicked, this, &ExportDialog::browse);
     pathRow->addWidget(m_path, 1);
+    browseButton->setAutoDefault(false);
     pathRow->addWidget(browseButton);
     form->addRow(tr("Format"), m_format);
     form->addRow(tr("File"), pathRow);
@@ -167,7 +168,8 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Layer, QHeaderView::Stretch);
     m_table->horizontalHeader()->setHighlightSections(false);
     for (int column = 1; column < ExportModel::ColumnCount; ++column)
-        m_table->setColumnWidth(column, fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 24 : column < 3 ? 8 : 16));
+        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 34 : 8),
+                                                 m_table->horizontalHeader()->sectionSizeHint(column) + 8));
     addCopyActions(m_table, QStringLiteral("export"));
     layout->addWidget(m_summary);
     layout->addWidget(m_table, 1);
@@ -188,6 +190,8 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     m_export = buttons->addButton(tr("Export"), QDialogButtonBox::ActionRole);
     m_export->setDefault(true);
     m_close = buttons->addButton(QDialogButtonBox::Close);
+    m_export->setDefault(true);   // Return in the file's box exports
+    m_close->setAutoDefault(false);
     layout->addWidget(buttons);
     connect(m_export, &QPushButton::clicked, this, &ExportDialog::start);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
@@ -197,7 +201,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     connect(&controller, &EngineController::jobProgress, this, &ExportDialog::onProgress);
     connect(&document, &Document::changed, this, &ExportDialog::showPlan);
     connect(&document, &Document::modelChanged, this, &QDialog::reject);
-    resize(720, 600);
+    resize(820, 600);
     if (document.model()) {
         const QFileInfo source(toQString(document.model()->path));
         setPath(source.path() + QChar(u'/') + source.completeBaseName() + QStringLiteral("-quantized.onnx"));
@@ -240,8 +244,27 @@ void ExportDialog::showPlan()
     updateState();
 }
 
+bool ExportDialog::mayWrite(const QString &path)
+{
+    const QFileInfo file(path);
+    if (!file.isFile() || path == m_ours)
+        return true;
+    if (m_document.model() && file == QFileInfo(toQString(m_document.model()->path))) {
+        setVerdict(tr("%1 is the network that is open; choose another name.").arg(file.fileName()), signalColours(palette()).bad);
+        return false;
+    }
+    if (m_mayReplace == path)
+        return true;
+    m_mayReplace = path;
+    setVerdict(tr("%1 is there already. Press Replace to write over it.").arg(file.fileName()), signalColours(palette()).warning);
+    updateState();
+    return false;
+}
+
 void ExportDialog::start()
 {
+    if (!mayWrite(m_path->text().trimmed()))
+        return;
     ExportRequest request;
     request.config = m_document.config();
     request.weights = m_document.state().weights;
@@ -277,6 +300,8 @@ void ExportDialog::showResult(const ExportReady &result)
 {
     if (result.job != m_job)
         return;
+    m_ours = toQString(result.path);
+    m_mayReplace.clear();
     m_model->setResult(result);
     m_summary->setText(tr("%1 written, %2 as float").arg(formatBytes(double(result.bytes)), formatBytes(double(m_document.floatSizeBytes()))));
     QStringList notes;
@@ -311,6 +336,8 @@ void ExportDialog::onEnded(quint64 job, JobOutcome outcome, const Error &error)
 
 void ExportDialog::updateState()
 {
+    const QString path = m_path->text().trimmed();
+    m_export->setText(!path.isEmpty() && m_mayReplace == path ? tr("Replace") : tr("Export"));
     m_export->setEnabled(m_job == 0 && !m_path->text().trimmed().isEmpty() && m_document.model());
     m_progress->setVisible(m_job != 0);
 }

@@ -47,6 +47,8 @@ public:
 private:
     void browse();
     void start();
+    /// False after saying why not: the open network never, another file only when asked twice.
+    bool mayWrite(const QString &path);
     void onProgress(const JobProgress &progress);
     void onEnded(quint64 job, JobOutcome outcome, const Error &error);
     void showResult(const ExportReady &result);
@@ -54,6 +56,7 @@ private:
     void updateState();
     void setVerdict(const QString &text, const QColor &colour);
 
+    QString m_mayReplace, m_ours;   // a path that may be written over: asked about, written by us
     Document &m_document;
     EngineController &m_controller;
     ExportModel *m_model;

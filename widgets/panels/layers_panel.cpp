@@ -67,6 +67,11 @@ LayersPanel::LayersPanel(Document &document, EngineController &controller, QWidg
     connect(&document, &Document::editedRolesChanged, this, &LayersPanel::updateRoles);
     connect(m_filtered, &QAbstractItemModel::rowsInserted, this, &LayersPanel::updateSummary);
     connect(m_filtered, &QAbstractItemModel::rowsRemoved, this, &LayersPanel::updateSummary);
+    // What a sweep finds is worth its column.
+    connect(&controller, &EngineController::sweepStarted, this, [this] {
+        m_table->setColumnHidden(LayerTableModel::AccuracyChange, false);
+        fitName();
+    });
     updateRoles();
     updateSummary();
 }
@@ -130,7 +135,6 @@ void LayersPanel::setupTable()
     header->setSectionsMovable(true);
     header->setHighlightSections(false);
     header->setMinimumSectionSize(36);
-    header->setStretchLastSection(true);
     for (const auto &[column, characters] : kWidths)
         // The header in bold, with its sort arrow, must fit as well.
         m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 16,
@@ -155,6 +159,25 @@ void LayersPanel::setupTable()
         m_columns->popup(header->mapToGlobal(where));
     });
     addCopyActions(m_table, QStringLiteral("layers"));
+    m_table->viewport()->installEventFilter(this);
+}
+
+/// The name takes what the other columns leave.
+void LayersPanel::fitName()
+{
+    int others = 0;
+    for (int column = 0; column < LayerTableModel::ColumnCount; ++column)
+        if (column != LayerTableModel::Name && !m_table->isColumnHidden(column))
+            others += m_table->columnWidth(column);
+    const int least = fontMetrics().averageCharWidth() * 15 + 16;
+    m_table->setColumnWidth(LayerTableModel::Name, std::max(least, m_table->viewport()->width() - others));
+}
+
+bool LayersPanel::eventFilter(QObject *watched, QEvent *event)
+{
+    if (watched == m_table->viewport() && event->type() == QEvent::Resize)
+        fitName();
+    return QWidget::eventFilter(watched, event);
 }
 
 void LayersPanel::showColumns()
@@ -165,7 +188,10 @@ void LayersPanel::showColumns()
         action->setToolTip(m_model->headerData(column, Qt::Horizontal, Qt::ToolTipRole).toString());
         action->setCheckable(true);
         action->setChecked(!m_table->isColumnHidden(column));
-        connect(action, &QAction::toggled, this, [this, column](bool on) { m_table->setColumnHidden(column, !on); });
+        connect(action, &QAction::toggled, this, [this, column](bool on) {
+            m_table->setColumnHidden(column, !on);
+            fitName();
+        });
     }
     m_columns->addSeparator();
     QAction *only = m_columns->addAction(tr("Hide layers that cannot be quantized"));

@@ -30,7 +30,11 @@ public:
     [[nodiscard]] QByteArray saveState() const;
     void restoreState(const QByteArray &state);
 
+protected:
+    bool eventFilter(QObject *watched, QEvent *event) override;
+
 private:
+    void fitName();
     void setupTable();
     QWidget *makeToolRow();
     void showColumns();

@@ -65,6 +65,7 @@ void ParamForm::setParams(const std::vector<ParamSpec> &params, const ParamValue
         m_params = params;
         rebuild();
     }
+    m_values = values;
     for (const ParamSpec &param : m_params)
         show(param, values);
     enableDependents(values);
@@ -165,12 +166,12 @@ QWidget *ParamForm::makeLine(const ParamSpec &param)
             return;
         }
         const auto value = parseParam(param, text.toStdString());
-        line->setToolTip(value ? helpText(param) : toQString(value.error().message));
-        line->setProperty("invalid", !value);
-        if (value)
+        if (value) {
             emit edited(param.name, *value);
-        else
-            line->selectAll();
+            return;
+        }
+        show(param, m_values);
+        emit refused(toQString(value.error().message));
     });
     return line;
 }
@@ -206,17 +207,18 @@ void ParamForm::show(const ParamSpec &param, const ParamValues &values)
 
 void ParamForm::enableDependents(const ParamValues &values)
 {
-    // A parameter that bears the name of another one's choice (percentile of range=percentile) counts only with it.
-    for (const ParamSpec &chooser : m_params) {
-        if (chooser.type != ParamType::Choice)
+    for (const ParamSpec &param : m_params) {
+        const auto equals = param.onlyWith.find('=');
+        QWidget *dependent = field(param.name);
+        if (equals == std::string::npos || !dependent)
             continue;
-        const std::string chosen = textParam(values, chooser.name, std::get<std::string>(chooser.fallback));
-        for (const std::string &choice : chooser.choices)
-            if (QWidget *dependent = field(choice); dependent && choice != chooser.name) {
-                dependent->setEnabled(choice == chosen);
-                if (QWidget *title = m_layout->labelForField(dependent))
-                    title->setEnabled(choice == chosen);
-            }
+        const std::string chooser = param.onlyWith.substr(0, equals), choice = param.onlyWith.substr(equals + 1);
+        const auto spec = std::ranges::find(m_params, chooser, &ParamSpec::name);
+        const auto *fallback = spec == m_params.end() ? nullptr : std::get_if<std::string>(&spec->fallback);
+        const bool counts = textParam(values, chooser, fallback ? *fallback : std::string()) == choice;
+        dependent->setEnabled(counts);
+        if (QWidget *title = m_layout->labelForField(dependent))
+            title->setEnabled(counts);
     }
 }
 

@@ -28,6 +28,8 @@ public:
     [[nodiscard]] static QString label(const std::string &name);
 
 signals:
+    /// What was typed is not possible; one sentence. The field shows the old value again.
+    void refused(const QString &why);
     /// nullopt takes an optional parameter away.
     void edited(const std::string &name, const std::optional<bitwright::ParamValue> &value);
 
@@ -40,6 +42,7 @@ private:
     void enableDependents(const ParamValues &values);
 
     std::vector<ParamSpec> m_params;
+    ParamValues m_values;
     std::map<std::string, QWidget *> m_fields;
     QFormLayout *m_layout;
 };

@@ -62,7 +62,7 @@ TradeoffPanel::TradeoffPanel(Document &document, EngineController &controller, Q
     connect(m_plot, &TradeoffPlot::trialActivated, this, &TradeoffPanel::restoreTrial);
     connect(&m_controller, &EngineController::trialsReset, this, &TradeoffPanel::reload);
     connect(&m_controller, &EngineController::trialAdded, this, [this](const TrialRecord &trial) {
-        if (trial.metric == m_metric)
+        if (belongs(trial))
             m_plot->addPoint(pointOf(trial));
     });
     connect(&m_controller, &EngineController::evaluationReady, this, [this] {
@@ -100,6 +100,13 @@ QString TradeoffPanel::summaryText() const
     return m_summary->text();
 }
 
+/// Points of one plot are measured by one metric on one data set. Trials of before that was written down count.
+bool TradeoffPanel::belongs(const TrialRecord &trial) const
+{
+    const auto &data = m_controller.results().data;
+    return trial.metric == m_metric && (!data || trial.data.empty() || trial.data == data->spec);
+}
+
 void TradeoffPanel::reload()
 {
     m_metric = m_controller.metric();
@@ -107,7 +114,7 @@ void TradeoffPanel::reload()
     std::vector<TradeoffPoint> points;
     if (m_document.model())
         for (const TrialRecord &trial : m_controller.results().trials)
-            if (trial.metric == m_metric)
+            if (belongs(trial))
                 points.push_back(pointOf(trial));
     m_plot->setPoints(std::move(points));
     showReference();

@@ -31,6 +31,7 @@ public:
 
 private:
     void reload();
+    [[nodiscard]] bool belongs(const TrialRecord &trial) const;
     void showPresent();
     void showReference();
     [[nodiscard]] TradeoffPoint pointOf(const TrialRecord &trial) const;

@@ -35,6 +35,8 @@ QSpinBox *makeInt(const QString &name, int low, int high, const QString &tip)
     return box;
 }
 
+constexpr double kSgdRate = 0.01, kAdamRate = 0.001;
+
 QDoubleSpinBox *makeReal(const QString &name, double low, double high, int decimals, double step, const QString &tip)
 {
     auto *box = new QDoubleSpinBox;
@@ -72,7 +74,7 @@ QWidget *pair(QWidget *left, const QString &between, QWidget *right)
     layout->setSpacing(8);
     // A spin box asks for the width of its largest number; most numbers are short.
     for (QWidget *box : {left, right})
-        box->setMinimumWidth(box->fontMetrics().averageCharWidth() * 11);
+        box->setMinimumWidth(box->fontMetrics().averageCharWidth() * 10);
     layout->addWidget(left, 1);
     auto *label = new QLabel(between);
     label->setBuddy(right);
@@ -118,7 +120,12 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
     connect(&controller, &EngineController::trainingStep, this, &TrainingPanel::showStep);
     connect(&controller, &EngineController::trainingEpoch, this, &TrainingPanel::showEpoch);
     connect(&controller, &EngineController::jobProgress, this, &TrainingPanel::onProgress);
-    connect(&controller, &EngineController::jobEnded, this, [this] { updateState(); });
+    connect(&controller, &EngineController::trainingStarted, this, [this](quint64 job) { m_job = job; });
+    connect(&controller, &EngineController::jobEnded, this, [this](quint64 job, JobOutcome outcome) {
+        if (job == m_job && outcome == JobOutcome::Cancelled)
+            m_now->setText(tr("Cancelled. Finished epochs are points of the trade-off; a click takes one."));
+        updateState();
+    });
     connect(&controller, &EngineController::dataOpened, this, [this] { updateState(); });
     connect(controller.jobs(), &JobsModel::activityChanged, this, [this] { updateState(); });
     connect(&document, &Document::changed, this, [this] { updateState(); });
@@ -150,7 +157,11 @@ void TrainingPanel::setupForm(QFormLayout *form)
     form->addRow(QString(), m_learnedStep);
     form->addRow(QString(), m_reestimate);
     connect(m_optimizer, &QComboBox::currentIndexChanged, this, [this] {
-        m_momentum->setEnabled(m_optimizer->currentData().toString() == QStringLiteral("sgd"));
+        const bool sgd = m_optimizer->currentData().toString() == QStringLiteral("sgd");
+        m_momentum->setEnabled(sgd);
+        // Each has its own usual rate; one that was chosen by hand stays.
+        if (m_rate->value() == (sgd ? kAdamRate : kSgdRate))
+            m_rate->setValue(sgd ? kSgdRate : kAdamRate);
     });
     connect(m_learnedStep, &QCheckBox::clicked, this, &TrainingPanel::applyLearnedStep);
 }
@@ -235,7 +246,7 @@ QString TrainingPanel::obstacle() const
         return tr("Open a network first.");
     if (m_controller.data().training.empty())
         return tr("Choose training data first (File, Data…).");
-    if (m_document.quantizedLayers().empty())
+    if (m_document.quantizedLayers().empty() && m_document.prunedLayers().empty())
         return tr("Everything is float; set bits of some layers first.");
     if (m_controller.trainingJob())
         return tr("A training is running.");

@@ -52,6 +52,7 @@ private:
     QProgressBar *m_progress;
     QLabel *m_now, *m_hint;
     QVBoxLayout *m_layout = nullptr;
+    quint64 m_job = 0;
     bool m_paused = false;
 };
 

@@ -156,11 +156,16 @@ PlotPoints quantizedOutline(const Histogram &original, const QuantGrid &grid, st
     // Cells finer than a bin say nothing that the bins do not: 16 bits would be 65536 steps.
     if (grid.levelCount(group) > original.counts.size())
         return stepOutline(original, gridRange(grid, group), original.counts.size(), logarithmic);
-    const auto edges = cellEdges(grid, group);
+    auto edges = cellEdges(grid, group);
     if (edges.size() < 2)
         return points;
     const CumulativeCounts below(original);
+    // An outermost cell is drawn no further than there is something in it.
+    edges.front() = std::clamp(edges.front(), std::min(original.lo, grid.levels(group).front()), edges[1]);
+    edges.back() = std::clamp(edges.back(), edges[edges.size() - 2], std::max(original.hi, grid.levels(group).back()));
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
+        if (!(edges[i + 1] > edges[i]))
+            continue;
         const double from = i == 0 ? 0 : below.at(edges[i]);
         const double to = i + 2 == edges.size() ? below.all() : below.at(edges[i + 1]);
         const double perBin = (to - from) * original.binWidth() / (edges[i + 1] - edges[i]);
@@ -284,15 +289,13 @@ PlotRange gridRange(const QuantGrid &grid)
     return range;
 }
 
-std::size_t typicalGroup(const QuantGrid &grid)
+std::size_t widestGroup(const QuantGrid &grid)
 {
-    std::vector<std::size_t> order(grid.groups.size());
-    std::iota(order.begin(), order.end(), 0);
-    if (order.empty())
-        return 0;
-    const auto middle = order.begin() + std::ptrdiff_t(order.size() / 2);
-    std::ranges::nth_element(order, middle, {}, [&](std::size_t i) { return gridRange(grid, i).size(); });
-    return *middle;
+    std::size_t widest = 0;
+    for (std::size_t i = 1; i < grid.groups.size(); ++i)
+        if (gridRange(grid, i).size() > gridRange(grid, widest).size())
+            widest = i;
+    return widest;
 }
 
 double niceStep(PlotRange range, int most)

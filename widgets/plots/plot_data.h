@@ -70,8 +70,9 @@ LineSelection levelLines(const QuantGrid &grid, std::size_t group, PlotRange vis
 LineSelection thresholdLines(const QuantGrid &grid, std::size_t group, PlotRange visible, double columns,
                              double spacing = 6.0);
 
-/// The group whose range is in the middle: it stands for all where one picture shows every channel.
-std::size_t typicalGroup(const QuantGrid &grid);
+/// The group with the widest range: it stands for all where one picture shows every channel, since what lies outside it
+/// is clipped in each of them.
+std::size_t widestGroup(const QuantGrid &grid);
 /// Lowest and highest level of a group.
 PlotRange gridRange(const QuantGrid &grid, std::size_t group);
 /// Lowest and highest level of all groups.

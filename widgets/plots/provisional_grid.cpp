@@ -210,9 +210,9 @@ std::map<std::string, std::vector<double>> valuesForRange(const UniformForm &for
         groups[std::min(group.value_or(0), groups.size() - 1)] = groupForRange(form, range.lower, range.upper);
         return toValues(form, groups);
     }
-    // All channels together: each keeps its share of the typical one.
-    const std::size_t typical = typicalGroup(grid);
-    const double before = grid.groups[typical].scale;
+    // All channels together: each keeps its share of the widest one.
+    const std::size_t widest = widestGroup(grid);
+    const double before = grid.groups[widest].scale;
     const auto wanted = groupForRange(form, range.lower, range.upper);
     for (std::size_t i = 0; i < groups.size(); ++i) {
         groups[i].scale = std::max(groups[i].scale * (before > 0 ? wanted.scale / before : 1), kLeastScale);
@@ -225,7 +225,7 @@ std::map<std::string, std::vector<double>> valuesForRange(const UniformForm &for
 std::map<std::string, std::vector<double>> valuesForClip(const UniformForm &form, const QuantGrid &grid, ClipSide side,
                                                         double position, std::optional<std::size_t> group)
 {
-    const std::size_t shown = group.value_or(typicalGroup(grid));
+    const std::size_t shown = group.value_or(widestGroup(grid));
     PlotRange range = gridRange(grid, shown);
     if (form.symmetric) {
         // The two ends of a full-range grid differ by one code; the one that is held decides.

@@ -289,7 +289,7 @@ void Actions::update()
     for (QAction *action : {evaluate, sweep, sweepSqnr})
         action->setEnabled(measurable);
     calibrate->setEnabled(measurable && !m_document.quantizedLayers().empty());
-    fineTune->setEnabled(model && !m_document.quantizedLayers().empty() && !m_controller.data().training.empty() && !m_controller.trainingJob());
+    fineTune->setEnabled(model && !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty()) && !m_controller.data().training.empty() && !m_controller.trainingJob());
     cancel->setEnabled(m_controller.isBusy());
     back->setEnabled(m_document.canGoBack());
     forward->setEnabled(m_document.canGoForward());

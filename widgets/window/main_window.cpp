@@ -28,6 +28,7 @@
 #include <QMessageBox>
 #include <QMimeData>
 #include <QScrollArea>
+#include <QScrollBar>
 #include <QStackedWidget>
 #include <QStatusBar>
 #include <QTabBar>
@@ -38,6 +39,7 @@
 #include <QVBoxLayout>
 
 #include <algorithm>
+#include <utility>
 
 namespace bitwright {
 
@@ -56,6 +58,18 @@ QString modelFilter()
 QString sessionFilter()
 {
     return MainWindow::tr("Sessions (*.bitwright)");
+}
+
+/// A second request shows the dialog that is open already.
+template <class Dialog>
+bool raiseOpen(const QWidget *window)
+{
+    auto *dialog = window->findChild<Dialog *>();
+    if (!dialog || !dialog->isVisible())
+        return false;
+    dialog->raise();
+    dialog->activateWindow();
+    return true;
 }
 
 void replace(std::string &text, const std::string &from, const std::string &to)
@@ -77,6 +91,10 @@ DataSelection companions(const std::string &evaluation)
 DataSelection defaultData(const ModelSummary &model)
 {
     const Shape grey{1, 28, 28};
+    // A side file says how a network wants its data; without one the samples would be a guess, and a wrong accuracy.
+    const QFileInfo file(toQString(model.path));
+    if (!QFile::exists(file.path() + QChar(u'/') + file.completeBaseName() + QStringLiteral(".json")))
+        return {};
     if (model.inputs.size() == 1 && model.inputs[0].shape.size() == 4 && std::equal(grey.begin(), grey.end(), model.inputs[0].shape.begin() + 1))
         return companions("sample:test");
     return {};
@@ -164,6 +182,9 @@ void MainWindow::setupDocks(const WindowParts &parts)
     scroll->setWidgetResizable(true);
     scroll->setFrameShape(QFrame::NoFrame);
     scroll->setWidget(m_training);
+    // It scrolls downwards only: the right dock is never narrower than the form.
+    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    scroll->setMinimumWidth(m_training->minimumSizeHint().width() + scroll->verticalScrollBar()->sizeHint().width());
     QDockWidget *training = addPanel(tr("Training"), QStringLiteral("training"), scroll, Qt::RightDockWidgetArea);
     addPanel(tr("Jobs and log"), QStringLiteral("jobs"), m_jobs, Qt::BottomDockWidgetArea);
     auto *undoView = new QUndoView(m_document.undoStack());
@@ -176,6 +197,10 @@ void MainWindow::setupDocks(const WindowParts &parts)
     for (QDockWidget *dock : {tradeoff, training, m_undoDock})
         dock->setTitleBarWidget(new QWidget(dock));
     m_undoDock->hide();
+    connect(m_undoDock->toggleViewAction(), &QAction::triggered, this, [this](bool shown) {
+        if (shown)
+            m_undoDock->raise();
+    });
     tradeoff->raise();
 }
 
@@ -235,7 +260,7 @@ void MainWindow::arrange()
 {
     const int width = this->width(), height = this->height();
     QDockWidget *layers = m_docks[0], *tradeoff = m_docks[1], *jobs = m_docks[3];
-    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 450, 640), std::clamp(width * 27 / 100, 320, 520)}, Qt::Horizontal);
+    resizeDocks({layers, tradeoff}, {std::clamp(width * 34 / 100, 450, 640), std::clamp(width * 27 / 100, 372, 520)}, Qt::Horizontal);
     resizeDocks({jobs}, {std::clamp(height * 18 / 100, 120, 220)}, Qt::Vertical);
 }
 
@@ -262,6 +287,9 @@ void MainWindow::showStart()
 void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model)
 {
     const bool first = m_stack->currentWidget() == m_start;
+    m_messages->hide();   // what stood there was about what was open before
+    if (const std::string other = m_nextState ? modelMismatch(m_nextState->config, *model) : std::string(); !other.empty())
+        m_messages->showError(tr("The network is not the one that the session was saved with: %1").arg(toQString(other)));
     m_document.setModel(model, m_nextState.value_or(DocumentState{}));
     m_nextState.reset();
     if (first) {
@@ -285,6 +313,8 @@ void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model)
     m_nextData.reset();
     if (!selection.empty())
         m_dataJob = m_controller.openData(selection);
+    else
+        m_messages->showOffer(tr("No data is open: only the weights can be looked at."), {{tr("Choose data…"), [this] { showData(); }}});
     updateTitle();
     emit modelShown(true, {});
 }
@@ -336,9 +366,18 @@ void MainWindow::updateRecent()
     fillRecent(m_recentModels, m_settings.recentModels(), &MainWindow::openModel);
     fillRecent(m_recentSessions, m_settings.recentSessions(), &MainWindow::openSession);
     QList<StartPage::Entry> sessions;
-    for (const auto &found : m_session.recoverable(m_settings.recentSessions().mid(0, kLookedAtSessions)))
+    bool first = true;
+    for (const auto &found : m_session.recoverable(m_settings.recentSessions().mid(0, kLookedAtSessions))) {
         sessions << StartPage::Entry{found.saved ? QFileInfo(found.path).fileName() + QStringLiteral(", ") + found.content.description
                                                  : found.content.description, found.path};
+        if (found.saved)
+            continue;
+        if (std::exchange(first, false))
+            m_recentSessions->addSeparator();
+        QAction *action = m_recentSessions->addAction(tr("Unsaved: %1").arg(found.content.description));
+        connect(action, &QAction::triggered, this, [this, path = found.path] { openSession(path); });
+    }
+    m_recentSessions->setEnabled(!m_recentSessions->isEmpty());
     m_start->setRecent(m_settings.recentModels(), sessions);
 }
 
@@ -363,6 +402,9 @@ void MainWindow::openModel(const QString &path)
         openSession(path);
         return;
     }
+    m_nextState.reset();
+    m_nextData.reset();
+    m_nextTrials.clear();
     if (m_session.path().isEmpty() || m_document.model()) {
         // Another network is another session; the old one stays where it was kept.
         if (auto started = m_session.startRecovery(); !started)
@@ -411,6 +453,16 @@ void MainWindow::openFile()
     dialog->open();
 }
 
+/// Another place for the network of the session that is being opened.
+void MainWindow::findModel()
+{
+    auto *dialog = new QFileDialog(this, tr("Find the session's network"), {}, modelFilter());
+    dialog->setAttribute(Qt::WA_DeleteOnClose);
+    dialog->setFileMode(QFileDialog::ExistingFile);
+    connect(dialog, &QFileDialog::fileSelected, this, [this](const QString &path) { m_openJob = m_controller.openModel(path); });
+    dialog->open();
+}
+
 void MainWindow::openSessionFile()
 {
     auto *dialog = new QFileDialog(this, tr("Open session"), {}, sessionFilter());
@@ -437,13 +489,14 @@ void MainWindow::saveSession()
 
 void MainWindow::showExport()
 {
-    if (m_document.model())
+    if (m_document.model() && !raiseOpen<ExportDialog>(this))
         (new ExportDialog(m_document, m_controller, this))->show();
 }
 
 void MainWindow::showData()
 {
-    (new DataDialog(m_controller, this))->show();
+    if (!raiseOpen<DataDialog>(this))
+        (new DataDialog(m_controller, this))->show();
 }
 
 void MainWindow::showAbout()
@@ -473,9 +526,11 @@ void MainWindow::onJobEnded(quint64 job, JobOutcome outcome, const Error &error)
     const bool opening = job == m_openJob;
     if (outcome == JobOutcome::Failed && (opening || job == m_dataJob)) {
         const QString why = toQString(error.message);
-        const MessageBar::Choice choice = opening ? MessageBar::Choice{tr("Open another…"), [this] { openFile(); }}
-                                                  : MessageBar::Choice{tr("Choose data…"), [this] { showData(); }};
-        m_messages->showError(why, {choice});
+        const bool ofSession = opening && m_nextState;
+        const MessageBar::Choice choice = ofSession ? MessageBar::Choice{tr("Find it…"), [this] { findModel(); }}
+                                          : opening ? MessageBar::Choice{tr("Open another…"), [this] { openFile(); }}
+                                                    : MessageBar::Choice{tr("Choose data…"), [this] { showData(); }};
+        m_messages->showError(ofSession ? tr("The session's network cannot be opened: %1").arg(why) : why, {choice});
         if (opening)
             emit modelShown(false, why);
     } else if (outcome == JobOutcome::Failed && m_controller.jobs()->job(job)) {
@@ -520,6 +575,16 @@ bool MainWindow::eventFilter(QObject *watched, QEvent *event)
         (qobject_cast<QAbstractButton *>(watched) || qobject_cast<QComboBox *>(watched))) {
         event->accept();
         return true;
+    }
+    // A line that has nothing of its own to undo leaves Ctrl+Z to the window.
+    if (event->type() == QEvent::ShortcutOverride) {
+        const auto *line = qobject_cast<QLineEdit *>(watched);
+        const auto *key = static_cast<QKeyEvent *>(event);
+        const bool undo = key->matches(QKeySequence::Undo), redo = key->matches(QKeySequence::Redo);
+        if (line && ((undo && !line->isUndoAvailable()) || (redo && !line->isRedoAvailable()))) {
+            event->ignore();
+            return true;
+        }
     }
     return QMainWindow::eventFilter(watched, event);
 }

@@ -78,6 +78,7 @@ private:
     void updateRecent();
     void fillRecent(QMenu *menu, const QStringList &paths, void (MainWindow::*open)(const QString &));
     void openFile();
+    void findModel();
     void openSessionFile();
     void saveSession();
     void showExport();

@@ -161,7 +161,7 @@ void StartPage::setRecent(const QStringList &models, const QList<Entry> &session
     clear(m_recent);
     int shown = 0;
     for (const Entry &session : sessions) {
-        if (shown++ == 2)
+        if (shown++ == 4)
             break;
         QCommandLinkButton *button = link(tr("Session: %1").arg(QFileInfo(session.path).completeBaseName()), session.title, session.path);
         button->setText(session.title.section(QChar(u','), 0, 0));

@@ -92,7 +92,8 @@ void StatusLine::updateSize()
         return;
     const double now = double(m_document.cost().sizeBytes()), before = double(m_document.baselineCost().sizeBytes());
     m_size->setText(now == before ? formatBytes(now)
-                                  : tr("%1 of %2 (%3)").arg(formatBytes(now), formatBytes(before), formatRatio(before / std::max(1.0, now))));
+                                  : (m_document.hasBaseline() ? tr("%1 of %2 pinned (%3)") : tr("%1 of %2 (%3)"))
+                                        .arg(formatBytes(now), formatBytes(before), formatRatio(before / std::max(1.0, now))));
     m_size->setToolTip(tr("Size of the network now and %1, in decimal units; BOPs %2 of %3")
                            .arg(m_document.hasBaseline() ? tr("as pinned") : tr("as float"), formatCount(m_document.cost().bops),
                                 formatCount(m_document.baselineCost().bops)));

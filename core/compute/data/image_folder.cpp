@@ -113,7 +113,9 @@ Result<Dataset> readImageFolder(const DataSpec &spec, const DataContext &context
     const auto all = std::int64_t(listing.pictures.size());
     const auto begin = std::min(spec.first, all);
     const auto count = spec.limit < 0 ? all - begin : std::min(spec.limit, all - begin);
-    auto target = targetOf(spec, context.inputShape);
+    if (count <= 0)
+        return fail(ErrorKind::Invalid, "images:" + spec.path + ", has no pictures after first; lower it");
+    const Target target = targetOf(spec, context.inputShape);
     Dataset data;
     std::vector<std::int64_t> labels;
     for (std::int64_t i = 0; i < count; ++i) {
@@ -122,9 +124,9 @@ Result<Dataset> readImageFolder(const DataSpec &spec, const DataContext &context
         const auto &[path, label] = listing.pictures[std::size_t(begin + i)];
         BW_ASSIGN(auto planes, decodeOne(context, path, target));
         if (i == 0) {
-            target = {planes.size(0), planes.size(1), planes.size(2)};
-            BW_CHECK(checkedBytes({count, target.channels, target.height, target.width}, 1, spec.path));
-            data.images = at::empty({count, target.channels, target.height, target.width}, at::kByte);
+            const std::vector<std::int64_t> shape{count, planes.size(0), planes.size(1), planes.size(2)};
+            BW_CHECK(checkedBytes(shape, 1, spec.path));
+            data.images = at::empty(shape, at::kByte);
         }
         if (planes.sizes() != data.images.sizes().slice(1))
             return fail(ErrorKind::Invalid, path + ", is " + shapeText(planes.sizes().vec()) + ", the first picture " +

@@ -41,6 +41,9 @@ public:
         if (const auto *preview = std::get_if<PreviewRequest>(shared.get())) {
             job.tag = preview->layer + '/' + roleName(preview->role) + (preview->errorAgainstBits ? "" : "/error only");
             m_light.submit(std::move(job));
+        } else if (std::holds_alternative<PruneRequest>(*shared)) {
+            job.tag = "prune";
+            m_light.submit(std::move(job));
         } else {
             m_heavy.submit(std::move(job));
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/export_model.h"
 
+#include "base/replace_file.h"
 #include "engine/trials.h"
 #include "simulate/masking.h"
 
@@ -18,6 +19,7 @@ Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string
             known += (known.empty() ? "" : ", ") + row.id;
         return fail(ErrorKind::Invalid, "format " + format + ", there is no such export format; use one of " + known);
     }
+    BW_CHECK(notOver(model.network->summary().path, path));
     const bool folded = model.config.foldBatchNorm;
     ExportInput input;
     input.graph = &model.network->graph(folded);

@@ -27,6 +27,7 @@ private:
     Status job(JobId id, const OpenDataRequest &request, const JobContext &context);
     Status job(JobId id, const StatisticsRequest &request, const JobContext &context);
     Status job(JobId id, const PreviewRequest &request, const JobContext &context);
+    Status job(JobId id, const PruneRequest &request, const JobContext &context);
     Status job(JobId id, const CalibrateRequest &request, const JobContext &context);
     Status job(JobId id, const EvaluateRequest &request, const JobContext &context);
     Status job(JobId id, const SweepRequest &request, const JobContext &context);

@@ -70,7 +70,7 @@ std::shared_ptr<const ActivationStatistics> ModelSession::knownStatistics(const 
 }
 
 Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const std::string &layer, Role role, bool folded,
-                                                                         const WeightsState &state)
+                                                                         const WeightsState &state, const Mask &mask)
 {
     const std::string key = std::string(roleName(role)) + '/' + layer + (folded ? "/folded" : "");
     {
@@ -78,8 +78,8 @@ Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const s
         if (m_previewState != state.name)
             m_previews.clear();
         m_previewState = state.name;
-        if (auto found = m_previews.find(key); found != m_previews.end())
-            return found->second;
+        if (auto found = m_previews.find(key); found != m_previews.end() && found->second.mask == mask)
+            return found->second.source;
     }
     const auto index = network->binding(layer, folded);
     if (!index)
@@ -92,13 +92,18 @@ Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const s
         if (parameter < 0)
             return fail(ErrorKind::Unsupported, "layer " + layer + ", its weight is computed by the network; choose another layer");
         const auto bound = executor.bind(network->parameters(folded, state.tensors));
-        BW_ASSIGN(PreviewSource made, bitwright::previewSource(bound[std::size_t(parameter)],
+        const LayerMask pruned = layerMask(*network, folded, binding, {{}, 0, {}, mask});
+        BW_ASSIGN(PreviewSource made, bitwright::previewSource(pruned.survivors(bound[std::size_t(parameter)]),
                                                                {layer, Role::Weight, binding.info.channelAxis, false}));
+        if (!mask.empty())   // what is pruned is missing on purpose: no news to warn of
+            made.statistics.moments.nanCount = 0;
         source = std::make_shared<const PreviewSource>(std::move(made));
     } else {
         auto statistics = knownStatistics(state.name, folded);
-        if (!statistics)
-            statistics = knownStatistics({}, folded);
+        if (!statistics) {   // those of other weights stand in until these are counted
+            std::lock_guard lock(m_mutex);
+            statistics = m_statistics.empty() ? nullptr : m_statistics.begin()->second;
+        }
         if (!statistics || !statistics->contains(layer))
             return fail(ErrorKind::Invalid, "layer " + layer + ", its input has not been seen yet; open data first");
         source = std::make_shared<const PreviewSource>(bitwright::previewSource(
@@ -106,7 +111,7 @@ Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const s
     }
     std::lock_guard lock(m_mutex);
     if (m_previewState == state.name)
-        m_previews[key] = source;
+        m_previews[key] = {source, mask};
     return source;
 }
 

@@ -46,9 +46,10 @@ public:
     [[nodiscard]] std::shared_ptr<const ActivationStatistics> knownStatistics(const std::string &state, bool folded) const;
 
     /// What the previews of a site are drawn from, kept until other weights are shown (light lane). Activations need
-    /// statistics first; until those of a trained state are there, the float network's stand in.
+    /// statistics first; until those of these weights are there, any others stand in.
+    /// `mask` leaves pruned weights out.
     Result<std::shared_ptr<const PreviewSource>> previewSource(const std::string &layer, Role role, bool folded,
-                                                               const WeightsState &state);
+                                                               const WeightsState &state, const Mask &mask);
 
     /// "" is the float weights. Unknown names are an error.
     Result<std::shared_ptr<const WeightsState>> state(const std::string &name) const;
@@ -70,7 +71,8 @@ private:
     std::unique_ptr<Evaluator> m_evaluator;
     std::map<std::pair<std::string, bool>, std::shared_ptr<const ActivationStatistics>> m_statistics;   ///< by state, folded
     std::map<std::string, std::shared_ptr<const WeightsState>> m_states;
-    std::map<std::string, std::shared_ptr<const PreviewSource>> m_previews;   ///< of the weights state m_previewState
+    struct KeptPreview { std::shared_ptr<const PreviewSource> source; Mask mask; };
+    std::map<std::string, KeptPreview> m_previews;   ///< of the weights state m_previewState
     std::string m_previewState;
     std::int64_t m_cacheBytes;
 };

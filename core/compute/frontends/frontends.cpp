@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/replace_file.h"
 #include "frontends/rows.h"
 
 #include "tensor/guarded.h"
@@ -35,6 +36,8 @@ Status checkReadable(const std::string &path)
         return fail(ErrorKind::Io, path + ", no such file; check the path");
     if (std::filesystem::is_directory(status))
         return fail(ErrorKind::Io, path + " is a folder; name the model file in it");
+    if (!std::filesystem::is_regular_file(status))   // opening a pipe would wait for its writer
+        return fail(ErrorKind::Io, path + " is a device or a pipe; name a file");
     if (!std::ifstream(path, std::ios::binary))
         return fail(ErrorKind::Io, path + " cannot be opened; check its permissions");
     if (std::filesystem::is_regular_file(status) && std::filesystem::file_size(path, error) == 0)
@@ -117,6 +120,7 @@ Result<Graph> loadGraph(const std::string &path, const JobContext &context)
 Status writeWithParameters(const std::string &source, const ParameterMap &replaced, const std::string &target)
 {
     BW_CHECK(checkReadable(source));
+    BW_CHECK(notOver(source, target));
     const Frontend *frontend = frontendOf(source);
     if (!frontend)
         return describeForeign(source);

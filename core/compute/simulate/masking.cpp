@@ -74,6 +74,29 @@ PruneSite pruneSite(const Network &network, const LayerBinding &binding, const a
     return site;
 }
 
+Result<std::vector<PruneTask>> pruneTasks(const Network &network, bool folded, const WeightsState &state,
+                                          const std::map<std::string, double> &shares, double sparsity)
+{
+    const Executor &executor = network.executor(folded);
+    const auto bound = executor.bind(network.parameters(folded, state.tensors));
+    std::map<std::string, double> left = shares;
+    std::vector<PruneTask> tasks;
+    for (const LayerBinding &binding : executor.bindings()) {
+        const auto own = shares.find(binding.info.name);
+        const int parameter = executor.graph().parameterOf(binding.weight);
+        if (binding.info.status != LayerStatus::Quantizable || parameter < 0 || (!shares.empty() && own == shares.end()))
+            continue;
+        left.erase(binding.info.name);
+        tasks.push_back({pruneSite(network, binding, bound[std::size_t(parameter)], state), own == shares.end() ? sparsity : own->second});
+    }
+    if (!left.empty())
+        return fail(ErrorKind::Invalid, "layer \"" + left.begin()->first + "\", the network has no such layer that can be pruned; "
+                                            "`inspect` lists its layers");
+    if (tasks.empty())
+        return fail(ErrorKind::Unsupported, network.summary().path + ", it has no layer that can be pruned");
+    return tasks;
+}
+
 Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, const WeightsState &state)
 {
     const Executor &executor = network.executor(folded);

@@ -4,7 +4,8 @@
 #include "prune/pruner.h"
 #include "simulate/network.h"
 
-#include <span>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,11 @@ LayerMask layerMask(const Network &network, bool folded, const LayerBinding &bin
 
 /// What criteria look at, for one layer.
 PruneSite pruneSite(const Network &network, const LayerBinding &binding, const at::Tensor &weight, const WeightsState &state);
+
+/// The layers of `shares` with a sparsity each or, where it is empty, every layer that can be pruned at `sparsity`.
+/// Errors: a layer that there is not or that cannot be pruned, nothing to prune.
+Result<std::vector<PruneTask>> pruneTasks(const Network &network, bool folded, const WeightsState &state,
+                                          const std::map<std::string, double> &shares, double sparsity);
 
 /// Makes the mask of every layer that names a method and has none yet, from the weights of `state`.
 Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, const WeightsState &state);

@@ -134,6 +134,9 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     at::manual_seed(random());   // dropout
 
     BW_ASSIGN(const at::Tensor scores, m_state->forward(batch, m_context.stop));
+    if (scores.dim() == 2 && (labels.min().item<std::int64_t>() < 0 || labels.max().item<std::int64_t>() >= scores.size(1)))
+        return fail(ErrorKind::Invalid, m_input.training->spec + ", its labels go up to " + std::to_string(labels.max().item<std::int64_t>()) +
+                                            " but the network has " + std::to_string(scores.size(1)) + " classes; use data of this task");
     const at::Tensor loss = at::cross_entropy_loss(scores, labels, {}, at::Reduction::Mean, -100, m_options.labelSmoothing);
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {

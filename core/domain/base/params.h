@@ -30,6 +30,8 @@ struct ParamSpec {
     std::string help = {};              ///< one sentence for tooltips and docs
     /// True where leaving it out means "the method decides" (the value is then absent, not the fallback).
     bool optional = false;
+    /// "range=percentile" where the option counts only under that choice of another one; forms grey it out else.
+    std::string onlyWith = {};
 };
 
 /// Parses `text` as the type of `spec` and checks its range; the error names the option and what it accepts.

@@ -13,4 +13,9 @@ namespace bitwright {
 /// is replaced and not the link; folders, devices and pipes are refused.
 Status replaceFile(const std::string &path, const std::function<Status(const std::string &temporary)> &write);
 
+/// Whether replaceFile could write there; for work whose result would be lost if it could not.
+Status canReplace(const std::string &path);
+/// An error where `target` is the file `source` itself, under whatever name: what is open is never written over.
+Status notOver(const std::string &source, const std::string &target);
+
 } // namespace bitwright

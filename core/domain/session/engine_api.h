@@ -41,9 +41,20 @@ struct PreviewRequest {
     QuantSpec spec;
     bool foldBatchNorm = false;
     std::string weights;               ///< "" for the float weights, else a weights state's name
+    Mask mask = {};                    ///< weights: what is pruned is left out of histograms, levels and errors
     std::int64_t channel = -1;         ///< >= 0: histograms and error of this output channel only (weights)
     bool errorAgainstBits = true;      ///< also fill errorByBits
     int bins = 512;
+};
+/// Light lane, newest wins: masks for the named layers (none: all that can be pruned) by one criterion.
+struct PruneRequest {
+    ModelConfig config;                ///< that the masks are put into
+    std::vector<std::string> layers;
+    std::string method;                ///< a pruner's id
+    ParamValues options;
+    double sparsity = 0;               ///< share of the weights (channels) that goes
+    bool global = false;               ///< one ranking over all the layers instead of one for each
+    std::string weights;               ///< "" for the float weights, else a weights state's name
 };
 /// Fills in what activations lack (ranges, scales) on the calibration data; weights follow by themselves.
 struct CalibrateRequest { ModelConfig config; std::int64_t samples = 512; std::string weights; };
@@ -94,7 +105,7 @@ struct ExportRequest {
     std::int64_t verifySamples = 256;
 };
 
-using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, CalibrateRequest,
+using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, PruneRequest, CalibrateRequest,
                              EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest>;
 
 // ---- what comes back. Immutable values; each job ends with exactly one JobEnded. ----
@@ -136,6 +147,7 @@ struct PreviewReady {
     std::vector<BitsError> errorByBits;
     std::string warning;               ///< for example "2 bits symmetric has 3 levels"; may be empty
 };
+struct PruneReady { JobId job = 0; ModelConfig config; std::int64_t kept = 0, total = 0; };
 struct CalibrationReady { JobId job = 0; ModelConfig config; };
 /// A running estimate; `final` when all samples are in. `config` is the request's with calibrated values.
 struct EvaluationReady {
@@ -183,7 +195,7 @@ struct ExportReady {
 };
 struct LogMessage { JobId job = 0; enum class Level { Info, Warning, Error } level = Level::Info; std::string text, layer; };
 
-using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady,
+using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady, PruneReady,
                            CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, LogMessage>;
 
 /// What the window may ask of the engine. Calls return at once, from any thread; events arrive on an engine thread

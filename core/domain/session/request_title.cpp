@@ -32,6 +32,7 @@ std::string title(const OpenDataRequest &r)
 }
 std::string title(const StatisticsRequest &) { return "Distributions"; }
 std::string title(const PreviewRequest &r) { return "Preview " + r.layer + ", " + roleName(r.role); }
+std::string title(const PruneRequest &r) { return "Prune by " + r.method; }
 std::string title(const CalibrateRequest &r) { return "Calibrate on " + counted(r.samples, "sample"); }
 std::string title(const EvaluateRequest &r)
 {

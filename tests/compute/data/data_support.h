@@ -27,7 +27,8 @@ namespace bitwright::testing {
 
 inline std::string writeBytes(const std::string &path, const std::string &bytes)
 {
-    std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), std::streamsize(bytes.size()));
+    std::filesystem::remove(path);   // a truncated file is flushed to the disk when it is closed (ext4), a new one is not
+    std::ofstream(path, std::ios::binary).write(bytes.data(), std::streamsize(bytes.size()));
     return path;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "data/dataset.h"
-#include "data/fit_shape.h"
 #include "data_support.h"
 
 #include <ATen/ATen.h>
@@ -197,20 +196,6 @@ private Q_SLOTS:
         QCOMPARE(decoded, 1);
     }
 
-    void scratch()
-    {
-        picture("a/1.png", "2 2 1 7");
-        picture("a/2.png", "5 9 1 7");
-        const auto d = open();
-        qWarning("sizes: %s", d ? "opened" : d.error().message.c_str());
-        const auto e = open(",first=2");
-        qWarning("first: %s", e ? "opened" : e.error().message.c_str());
-        const auto f = open(",first=2", {-1,1,2,2});
-        qWarning("first: %s", f ? "opened" : f.error().message.c_str());
-        picture("a/3.png", "5 9 3 100");
-        const auto g = open(",first=1");
-        qWarning("grey then colour: %s %s", g ? "opened" : g.error().message.c_str(), g ? shapeText((*g)->sampleShape()).c_str() : "");
-    }
     void linksThatLoop()
     {
         picture("a/1.png", "2 2 1 7");

@@ -229,7 +229,7 @@ private Q_SLOTS:
         row("2^120", npyFile("<f4", "(1152921504606846976, 1152921504606846976)", four), ErrorKind::Parse, "promises");
         row("2^120 and none", npyFile("<f4", "(1152921504606846976, 1152921504606846976, 0)", ""), ErrorKind::Parse, "promises");
         row("size beyond int64", npyFile("<f4", "(99999999999999999999,)", four), ErrorKind::Parse, "shape");
-        row("4 GiB header", "\x93NUMPY\x02" + std::string(1, '\0') + packed<std::uint32_t>({0xffffffffU}), ErrorKind::Parse, "header");
+        row("4 GiB header", std::string("\x93NUMPY\x02\0", 8) + packed<std::uint32_t>({0xffffffffU}), ErrorKind::Parse, "header");
     }
     void refused()
     {

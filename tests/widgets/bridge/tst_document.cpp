@@ -23,6 +23,9 @@ private slots:
     void aDragIsOneStep();
     void aDragBackToItsStartVanishes();
     void changingBitsDropsStaleValues();
+    void aClipStaysWhereBitsDoNotMoveIt();
+    void oneBitLeavesNoTrace();
+    void masksAreOneStep();
     void foldingDropsWeightValuesOnly();
     void impossibleEditsAreRefused();
     void oneBitIsAsymmetric();
@@ -225,6 +228,57 @@ void TstDocument::selectionGoesBackAndForth()
     m_document->goBack();
     m_document->setSelection({"head"});
     QVERIFY(!m_document->canGoForward());
+}
+
+// 5 bits and back to 4: a clip that was set by hand is where it was.
+void TstDocument::aClipStaysWhereBitsDoNotMoveIt()
+{
+    m_document->setBits({"stem"}, Role::Weight, 4);
+    m_document->setValues("stem", Role::Weight, {{"scale", {0.1}}});
+    m_document->setBits({"stem"}, Role::Weight, 5);
+    QVERIFY(std::abs(m_document->spec("stem", Role::Weight)->values.at("scale")[0] * 15 - 0.7) < 1e-12);
+    m_document->setBits({"stem"}, Role::Weight, 4);
+    QVERIFY(std::abs(m_document->spec("stem", Role::Weight)->values.at("scale")[0] - 0.1) < 1e-12);
+    // A range that is searched for is searched again.
+    m_document->setOption({"stem"}, Role::Weight, "range", ParamValue(std::string("mse")));
+    m_document->setValues("stem", Role::Weight, {{"scale", {0.1}}});
+    m_document->setBits({"stem"}, Role::Weight, 5);
+    QVERIFY(m_document->spec("stem", Role::Weight)->values.empty());
+}
+
+void TstDocument::oneBitLeavesNoTrace()
+{
+    m_document->setBits({"stem"}, Role::Weight, 4);
+    const QuantSpec before = *m_document->spec("stem", Role::Weight);
+    m_document->setBits({"stem"}, Role::Weight, 1);
+    QVERIFY(!boolParam(m_document->spec("stem", Role::Weight)->options, "symmetric", true));
+    m_document->setBits({"stem"}, Role::Weight, 4);
+    QCOMPARE(boolParam(m_document->spec("stem", Role::Weight)->options, "symmetric", true),
+             boolParam(before.options, "symmetric", true));
+}
+
+void TstDocument::masksAreOneStep()
+{
+    const double before = m_document->cost().sizeBits;
+    const std::int64_t weights = m_document->layer("head")->weightCount;
+    std::vector<std::uint8_t> kept(std::size_t(weights), 0);
+    kept[3] = 1;
+    ModelConfig config = m_document->config();
+    setPrune(config, "head", {"magnitude", 0.9, {}, Mask::fromKept(kept)});
+    m_document->setConfig(config, QStringLiteral("Prune"));
+    QCOMPARE(m_document->prunedLayers(), LayerNames{"head"});
+    QCOMPARE(m_document->mask("head").keptCount(), std::int64_t(1));
+    QVERIFY(m_document->mask("stem").empty());
+    QVERIFY(m_document->cost().sizeBits < before && !m_document->isFloat());
+    m_document->setBits({"head"}, Role::Weight, 4);   // bits and mask are apart
+    QCOMPARE(m_document->mask("head").keptCount(), std::int64_t(1));
+    m_document->clearMasks({"head"});
+    QVERIFY(m_document->prunedLayers().empty());
+    QCOMPARE(m_document->undoStack()->count(), 3);
+    while (m_document->undoStack()->canUndo())
+        m_document->undoStack()->undo();
+    QCOMPARE(m_document->cost().sizeBits, before);
+    QVERIFY(m_document->isFloat());
 }
 
 void TstDocument::oneRoleIsAlwaysEdited()

@@ -4,6 +4,7 @@
 #include "panels/data_dialog.h"
 #include "panels/distribution_panel.h"
 #include "panels/export_dialog.h"
+#include "panels/layers_panel.h"
 #include "panels/tradeoff_panel.h"
 #include "panels/training_curves.h"
 #include "window/actions.h"
@@ -14,6 +15,7 @@
 #include <QAbstractButton>
 #include <QDockWidget>
 #include <QLineEdit>
+#include <QPushButton>
 #include <QTableView>
 #include <QTemporaryDir>
 #include <QTest>
@@ -42,6 +44,8 @@ struct Fixture {
     void open()
     {
         window->openModel(QStringLiteral("models/resnet20.pt2"));
+        QTRY_VERIFY(document.model());
+        controller.openData(companions("sample:test"));   // the fake network has no side file to say so
         QTRY_VERIFY(controller.results().estimate && !controller.isBusy());
     }
     void key(Qt::Key key, Qt::KeyboardModifiers modifiers = Qt::NoModifier) { QTest::keyClick(window.get(), key, modifiers); }
@@ -59,6 +63,8 @@ private slots:
     void themesChange();
     void showTabFindsDocks();
     void errorsAreShownInPlace();
+    void lineWithNothingToUndoLeavesTheKeyToTheWindow();
+    void exportAsksBeforeItReplaces();
     void defaultDataFollowsTheShape();
     void pictures();
 };
@@ -171,11 +177,57 @@ void TstMainWindow::errorsAreShownInPlace()
     QVERIFY(f.window->messages()->isVisible());
 }
 
+void TstMainWindow::lineWithNothingToUndoLeavesTheKeyToTheWindow()
+{
+    Fixture f;
+    f.window->show();
+    QVERIFY(QTest::qWaitForWindowExposed(f.window.get()));
+    f.open();
+    f.document.setBits({f.document.currentLayer()}, Role::Weight, 4);
+    auto *line = f.window->findChild<LayersPanel *>()->filter();
+    line->setFocus();
+    QTest::keyClick(line, Qt::Key_Z, Qt::ControlModifier);
+    QVERIFY(f.document.isFloat());
+    f.document.setBits({f.document.currentLayer()}, Role::Weight, 4);
+    QTest::keyClicks(line, QStringLiteral("ab"));
+    QTest::keyClick(line, Qt::Key_Z, Qt::ControlModifier);   // its own typing first
+    QVERIFY(line->text() != QStringLiteral("ab"));
+    QVERIFY(!f.document.isFloat());
+}
+
+void TstMainWindow::exportAsksBeforeItReplaces()
+{
+    Fixture f;
+    f.open();
+    ExportDialog dialog(f.document, f.controller);
+    const QString path = f.folder.filePath(QStringLiteral("there.onnx"));
+    QFile file(path);
+    QVERIFY(file.open(QIODevice::WriteOnly));
+    file.close();
+    dialog.setPath(path);
+    dialog.show();
+    const auto buttons = dialog.findChildren<QPushButton *>();
+    auto *write = *std::ranges::find_if(buttons, [](QPushButton *button) { return button->text() == QStringLiteral("Export"); });
+    write->click();
+    QCOMPARE(f.engine.asked<ExportRequest>().size(), std::size_t(0));
+    QCOMPARE(write->text(), QStringLiteral("Replace"));
+    write->click();
+    QTRY_COMPARE(f.engine.asked<ExportRequest>().size(), std::size_t(1));
+    QTRY_COMPARE(write->text(), QStringLiteral("Export"));   // its own file may be written again
+}
+
 void TstMainWindow::defaultDataFollowsTheShape()
 {
     const DataSelection samples{"sample:test", "sample:train", "sample:train"};
-    QCOMPARE(defaultData(*fakeModel()), samples);
-    ModelSummary colour = *fakeModel();
+    QTemporaryDir folder;
+    ModelSummary grey = *fakeModel();
+    grey.path = folder.filePath(QStringLiteral("net.pt2")).toStdString();
+    QVERIFY(defaultData(grey).empty());   // nothing says how it wants its data: a guess would measure nonsense
+    QFile side(folder.filePath(QStringLiteral("net.json")));
+    QVERIFY(side.open(QIODevice::WriteOnly));
+    side.close();
+    QCOMPARE(defaultData(grey), samples);
+    ModelSummary colour = grey;
     colour.inputs[0].shape = {-1, 3, 224, 224};
     QVERIFY(defaultData(colour).empty());
     QCOMPARE(companions("idx:folder,split=test,limit=10").training, std::string("idx:folder,split=train,limit=10"));

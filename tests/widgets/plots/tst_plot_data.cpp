@@ -25,7 +25,7 @@ private slots:
     void levelsInView();
     void listedLevels();
     void thresholdsLieBetween();
-    void typicalGroupIsTheMiddleOne();
+    void widestGroupStandsForAll();
     void ticks_data();
     void ticks();
     void decimals_data();
@@ -173,12 +173,12 @@ void TestPlotData::thresholdsLieBetween()
     QCOMPARE(lines.values, wanted);
 }
 
-void TestPlotData::typicalGroupIsTheMiddleOne()
+void TestPlotData::widestGroupStandsForAll()
 {
     QuantGrid grid{true, -1, 1, true, {{5, 0, {}, {}}, {1, 0, {}, {}}, {2, 0, {}, {}}}, 0};
-    QCOMPARE(typicalGroup(grid), std::size_t(2));
+    QCOMPARE(widestGroup(grid), std::size_t(0));
     QCOMPARE(gridRange(grid), (PlotRange{-5, 5}));
-    QCOMPARE(typicalGroup({}), std::size_t(0));
+    QCOMPARE(widestGroup({}), std::size_t(0));
 }
 
 void TestPlotData::ticks_data()

@@ -176,8 +176,8 @@ void TestProvisionalGrid::clippingOneChannel()
 void TestProvisionalGrid::clippingAllChannels()
 {
     QuantGrid grid{true, -7, 7, true, {{0.1, 0, {}, {}}, {0.2, 0, {}, {}}, {0.4, 0, {}, {}}}, 0};
-    // The middle channel reaches 1.4; halving that halves all.
-    const auto values = valuesForClip(uniformForm(uniform(4, true), Role::Weight), grid, ClipSide::High, 0.7, std::nullopt);
+    // The widest channel reaches 2.8; halving that halves all.
+    const auto values = valuesForClip(uniformForm(uniform(4, true), Role::Weight), grid, ClipSide::High, 1.4, std::nullopt);
     QVERIFY(std::abs(values.at("scale")[0] - 0.05) < 1e-12);
     QVERIFY(std::abs(values.at("scale")[2] - 0.2) < 1e-12);
 }

@@ -7,7 +7,7 @@ Status JobHost::job(JobId id, const PreviewRequest &request, const JobContext &c
 {
     BW_ASSIGN(auto session, this->session());
     BW_ASSIGN(auto state, weightsForLook(*session, request.weights));
-    BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm, *state));
+    BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm, *state, request.mask));
     if (context.stopped())
         return cancelled();
     BW_ASSIGN(PreviewReady preview, previewSite(*source, request));

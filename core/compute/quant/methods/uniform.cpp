@@ -287,9 +287,10 @@ MethodTraits traits()
                                "learned step uses it by default."),
         choice("granularity", {"tensor", "channel"}, "One step for the tensor, or one per output channel (weights only)."),
         choice("range", calibratorIds(), "How the range is found."),
-        {"percentile", ParamType::Real, ParamValue(99.9), 50, 100, {}, "%", "Of range=percentile: the share of values inside.", false},
-        {"ratio", ParamType::Real, ParamValue(0.8), 0.01, 1, {}, {}, "Of range=scaled: the share of the maximum that is kept.", false},
-        choice("distribution", {"gaussian", "laplace"}, "Of range=aciq: the shape that is assumed."),
+        {"percentile", ParamType::Real, ParamValue(99.9), 50, 100, {}, "%", "Of range=percentile: the share of values inside.", false, "range=percentile"},
+        {"ratio", ParamType::Real, ParamValue(0.8), 0.01, 1, {}, {}, "Of range=scaled: the share of the maximum that is kept.", false, "range=scaled"},
+        {"distribution", ParamType::Choice, ParamValue(std::string("gaussian")), 0, 0, {"gaussian", "laplace"}, {},
+         "Of range=aciq: the shape that is assumed.", false, "range=aciq"},
         {"learned_step", ParamType::Bool, ParamValue(false), 0, 0, {}, {}, "Training learns the step (LSQ).", false},
     };
     return t;
