@@ -121,6 +121,7 @@ void Actions::makeQuantize()
     foldBatchNorm = make(tr("Fold &batch norm first"), {}, {}, tr("Merge each batch norm into the layer before it, then quantize the folded weights"));
     foldBatchNorm->setCheckable(true);
     connect(foldBatchNorm, &QAction::triggered, &m_document, &Document::setFoldBatchNorm);
+    prune = make(tr("&Prune…"), {}, QKeySequence(Qt::Key_P), tr("Take weights or channels away by a criterion"));
     allFloat = make(tr("Everything to &float"), {}, {}, tr("Back to the network as it was opened"));
     connect(allFloat, &QAction::triggered, this, [this] { m_document.setState({}, tr("Everything to float")); });
 }
@@ -215,7 +216,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     quantize->addActions(bits);
     quantize->addActions({fewerBits, moreBits});
     quantize->addSeparator();
-    quantize->addActions({foldBatchNorm, allFloat});
+    quantize->addActions({foldBatchNorm, prune, allFloat});
 
     QMenu *run = bar->addMenu(tr("&Run"));
     run->addActions({evaluate, fineTune, calibrate});
@@ -269,7 +270,7 @@ void Actions::fillToolBar(QToolBar *bar)
 QList<QAction *> Actions::forLayers() const
 {
     QList<QAction *> actions = bits;
-    actions << fewerBits << moreBits << weights << activations << selectAll << pinBaseline;
+    actions << fewerBits << moreBits << weights << activations << prune << selectAll << pinBaseline;
     return actions;
 }
 
@@ -278,7 +279,7 @@ void Actions::update()
     const bool model = m_document.model() != nullptr;
     const bool measurable = model && m_controller.results().data.has_value();
     const bool selected = !m_document.selection().empty();
-    for (QAction *action : {data, saveSession, exportModel, selectAll, pinBaseline, weights, activations, foldBatchNorm, filter})
+    for (QAction *action : {data, saveSession, exportModel, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter})
         action->setEnabled(model);
     for (QAction *action : bits)
         action->setEnabled(selected);

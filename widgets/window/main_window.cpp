@@ -6,6 +6,7 @@
 #include "panels/export_dialog.h"
 #include "panels/jobs_panel.h"
 #include "panels/layers_panel.h"
+#include "panels/prune_dialog.h"
 #include "panels/training_panel.h"
 #include "store/session_store.h"
 #include "util/format.h"
@@ -226,6 +227,10 @@ void MainWindow::setupActions()
     connect(m_actions->openSession, &QAction::triggered, this, &MainWindow::openSessionFile);
     connect(m_actions->saveSession, &QAction::triggered, this, &MainWindow::saveSession);
     connect(m_actions->exportModel, &QAction::triggered, this, &MainWindow::showExport);
+    connect(m_actions->prune, &QAction::triggered, this, [this] {
+        if (!raiseOpen<PruneDialog>(this))
+            (new PruneDialog(m_document, m_controller, this))->show();
+    });
     connect(m_actions->quit, &QAction::triggered, this, &QWidget::close);
     connect(m_actions->fineTune, &QAction::triggered, this, [this] {
         showTab(QStringLiteral("training"));
