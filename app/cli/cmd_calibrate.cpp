@@ -5,6 +5,7 @@
 
 #include "config/uniform_form.h"
 #include "simulate/calibration.h"
+#include "simulate/masking.h"
 
 #include <CLI/CLI.hpp>
 
@@ -25,7 +26,8 @@ Result<Output> calibrate(const Options &options, Console &console)
     const bool folded = assignment.config.foldBatchNorm;
     BW_ASSIGN(const bool lacks, needsActivations(*network, assignment.resolved));
     if (lacks) {
-        BW_ASSIGN(const auto statistics, collectActivations(*network, folded, {}, *data, 0, console.job()));
+        BW_ASSIGN(const auto statistics, collectActivations(*network, folded, maskedState(*network, {}, assignment.resolved), *data, 0,
+                                                            console.job()));
         BW_CHECK(fillActivations(assignment.resolved, *network, statistics));
     }
     if (options.weights)

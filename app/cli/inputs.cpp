@@ -43,7 +43,7 @@ Status calibrateMissing(Assignment &assignment, const Network &network, const Da
     BW_ASSIGN(const bool lacks, needsActivations(network, assignment.resolved));
     if (!lacks)
         return {};
-    BW_ASSIGN(const auto statistics, collectActivations(network, assignment.config.foldBatchNorm, {}, data,
+    BW_ASSIGN(const auto statistics, collectActivations(network, assignment.config.foldBatchNorm, maskedState(network, {}, assignment.resolved), data,
                                                         kCalibrationSamples, console.job()));
     return fillActivations(assignment.resolved, network, statistics);
 }

@@ -138,7 +138,7 @@ void LayersPanel::setupTable()
     for (const auto &[column, characters] : kWidths)
         // The header in bold, with its sort arrow, must fit as well.
         m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 16,
-                                                 header->sectionSizeHint(column)));
+                                                 header->sectionSizeHint(column) + 8));
     for (const auto column : {LayerTableModel::WeightShape, LayerTableModel::WeightMethod, LayerTableModel::ActivationMethod,
                               LayerTableModel::SizeBefore, LayerTableModel::AccuracyChange, LayerTableModel::Operator,
                               LayerTableModel::Parameters, LayerTableModel::Macs, LayerTableModel::Kept})

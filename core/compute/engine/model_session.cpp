@@ -143,7 +143,12 @@ Result<ResolvedConfig> ModelSession::resolveCalibrated(const ModelConfig &config
     BW_ASSIGN(ResolvedConfig resolved, resolve(config, network->summary(), methodCatalog()));
     BW_CHECK(fillMasks(resolved, *network, config.foldBatchNorm, state));
     BW_ASSIGN(const bool lacks, needsActivations(*network, resolved));
-    if (lacks) {
+    const WeightsState masked = lacks ? maskedState(*network, state, resolved) : WeightsState{};
+    if (lacks && masked.name != state.name) {   // masks come and go: their statistics are not kept
+        BW_ASSIGN(auto data, calibrationData());
+        BW_ASSIGN(const auto seen, collectActivations(*network, config.foldBatchNorm, masked, *data, samples, context));
+        BW_CHECK(fillActivations(resolved, *network, seen));
+    } else if (lacks) {
         BW_ASSIGN(auto known, statistics(state, config.foldBatchNorm, samples, context));
         BW_CHECK(fillActivations(resolved, *network, *known));
     }

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace bitwright {
@@ -128,6 +129,14 @@ ParameterMap maskedParameters(const Network &network, bool folded, const Weights
     for (std::size_t i = 0; i < bound.size(); ++i)
         parameters[executor.graph().parameters[i].name] = bound[i];
     return parameters;
+}
+
+WeightsState maskedState(const Network &network, const WeightsState &state, const ResolvedConfig &config)
+{
+    if (std::ranges::all_of(config, [](const auto &entry) { return entry.second.prune.mask.empty(); }))
+        return state;
+    // Folding scales whole channels, so the zeros of the folded weights are those of the original ones.
+    return {state.name + "|masked", maskedParameters(network, false, state, config)};
 }
 
 } // namespace bitwright

@@ -41,4 +41,7 @@ Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, co
 /// The (folded) graph's parameters by name with everything pruned set to zero: what exporters write.
 ParameterMap maskedParameters(const Network &network, bool folded, const WeightsState &state, const ResolvedConfig &config);
 
+/// The weights to calibrate activations with: `state`, or what the masks leave of it.
+WeightsState maskedState(const Network &network, const WeightsState &state, const ResolvedConfig &config);
+
 } // namespace bitwright
