@@ -53,6 +53,31 @@ def test_errors():
     call("no_such_command", code=2)
 
 
+def test_prune(folder):
+    (folder / "w.json").write_text(json.dumps(W4A4))
+    data = "sample:test,limit=128"
+    made = document("prune", MODEL, "--method", "magnitude", "--sparsity", 0.5, "--config", folder / "w.json", "-o", folder / "p.json")
+    assert all(set(layer) == {"name", "kept", "total"} for layer in made["layers"])
+    assert abs(sum(l["kept"] for l in made["layers"]) / sum(l["total"] for l in made["layers"]) - 0.5) < 0.01
+    again = document("prune", MODEL, "--method", "random_weight", "--sparsity", 0.5, "--seed", 3, "-o", folder / "q.json")
+    first = (folder / "q.json").read_bytes()
+    document("prune", MODEL, "--method", "random_weight", "--sparsity", 0.5, "--seed", 3, "-o", folder / "q.json")
+    assert first == (folder / "q.json").read_bytes() and again["layers"]
+    one = document("prune", MODEL, "--method", "l1", "--sparsity", 0.5, "--layer", "stem.0=0.25", "-o", folder / "l.json")
+    assert one["layers"] == [{"name": "stem.0", "kept": 108, "total": 144}], one
+    call("calibrate", MODEL, "--data", "sample:train,limit=64", "--config", folder / "p.json", "-o", folder / "pc.json")
+    sparse = document("evaluate", MODEL, "--data", data, "--config", folder / "pc.json")
+    assert sparse["size_bytes"] == made["size_bytes"] < sparse["float_size_bytes"] / 4
+    call("export", MODEL, "--config", folder / "pc.json", "--format", "onnx", "-o", folder / "p.onnx")
+    seen = document("verify", folder / "p.onnx", "--against", MODEL, "--config", folder / "pc.json", "--data", "sample:test,limit=64")
+    assert seen["top1_agreement"] >= 0.98, seen
+    for words, code in ((("--method", "magnitude", "--sparsity", 1), 2), (("--method", "nothing", "--sparsity", 0.5), 1),
+                        (("--method", "magnitude", "--sparsity", 0.5, "--layer", "no.such=0.5"), 1),
+                        (("--method", "magnitude", "--sparsity", 0.5, "--layer", "stem.0=2"), 2)):
+        call("prune", MODEL, *words, "-o", folder / "never.json", code=code)
+    assert not (folder / "never.json").exists()
+
+
 def test_kill(folder):
     (folder / "k.json").write_text(json.dumps(W4A4))
     session = folder / "k.bitwright"
@@ -77,5 +102,6 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         test_errors()
         test_main_job(pathlib.Path(name))
+        test_prune(pathlib.Path(name))
         test_kill(pathlib.Path(name))
     print("3 passed, 0 failed")

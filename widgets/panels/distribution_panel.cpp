@@ -532,6 +532,7 @@ void DistributionPanel::showControls()
     m_bits->setEnabled(traits != nullptr);
     m_bits->setRange(traits ? traits->minimumBits : 1, traits ? traits->maximumBits : 32);
     m_bits->setValue(present ? present->bits : 32);
+    m_bits->setSuffix(m_bits->value() == 1 ? tr(" bit") : tr(" bits"));
     m_form->setParams(traits ? traits->options : std::vector<ParamSpec>{}, present ? present->options : ParamValues{});
 }
 

@@ -6,6 +6,7 @@
 
 #include <qcustomplot.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace bitwright {
@@ -35,6 +36,14 @@ void ChannelStrip::setChannels(const std::vector<Moments> &channels)
     for (const Moments &m : channels)
         spans.push_back(std::max(std::abs(m.min), std::abs(m.max)));
     m_outliers = outliers(spans, 1.5);
+    // In a wide layer of like channels the quartiles lie so close that half of them would stand out by a hair.
+    if (!m_outliers.empty()) {
+        constexpr double kNoticeable = 0.3;
+        auto sorted = spans;
+        std::ranges::nth_element(sorted, sorted.begin() + std::ptrdiff_t(sorted.size() / 2));
+        const double middle = sorted[sorted.size() / 2];
+        std::erase_if(m_outliers, [&](std::size_t i) { return std::abs(spans[i] - middle) < kNoticeable * middle; });
+    }
     m_isOutlier.assign(channels.size(), 0);
     for (const std::size_t i : m_outliers)
         m_isOutlier[i] = 1;
