@@ -17,7 +17,7 @@ Status wrongArgument(const std::string &op, const std::string &argument, const s
 }
 
 /// Converts a constant or the shape of a list to what the schema says; a list of constants becomes a constant.
-Status convertArgument(Argument &argument, const c10::Argument &declared, Want want, const std::string &op)
+Status convertArgument(Argument &argument, const c10::Argument &declared, Want want)
 {
     const bool listWanted = want >= Want::IntList;
     if (argument.kind == Argument::Kind::List) {
@@ -123,7 +123,7 @@ Status resolveNode(Node &node)
     for (std::size_t i = 0; i < declared.size(); ++i) {
         node.wants[i] = wantOf(*declared[i].type());
         auto status = guarded("operator " + node.op + ", argument " + declared[i].name(), ErrorKind::Invalid,
-                              [&] { return convertArgument(node.arguments[i], declared[i], node.wants[i], node.op); });
+                              [&] { return convertArgument(node.arguments[i], declared[i], node.wants[i]); });
         BW_CHECK(std::move(status));
     }
     node.trainingArgument = findTrainingArgument(node, *info->schema);
