@@ -444,6 +444,12 @@ private:
         emitEvent(event);
     }
 
+    void reply(JobId, const WeightRequest &) {}
+    void reply(JobId, const SensitivityRequest &) {}
+    void reply(JobId, const CorrectRequest &) {}
+    void reply(JobId, const SurgeryRequest &) {}
+    void reply(JobId, const PackSizeRequest &) {}
+
     Catalog m_catalog = fakeCatalog();
     std::mutex m_mutex;   // guards the sink
     Sink m_sink;

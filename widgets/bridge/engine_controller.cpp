@@ -569,6 +569,25 @@ void EngineController::handle(const ExportReady &event)
     emit exportReady(event);
 }
 
+void EngineController::handle(const WeightReady &event)
+{
+    emit weightReady(event);
+}
+
+void EngineController::handle(const SensitivityPoint &event)
+{
+    emit sensitivityPoint(event);
+}
+
+void EngineController::handle(const WeightsReady &)
+{
+}
+
+void EngineController::handle(const PackSizeReady &event)
+{
+    emit packSizeReady(event);
+}
+
 void EngineController::handle(const LogMessage &event)
 {
     m_log->add(event);

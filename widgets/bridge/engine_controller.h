@@ -103,6 +103,10 @@ signals:
     void trainingStep(const bitwright::TrainingStep &event);
     void trainingEpoch(const bitwright::TrainingEpoch &event);
     void exportReady(const bitwright::ExportReady &event);
+    void weightReady(const bitwright::WeightReady &event);
+    void sensitivityStarted();
+    void sensitivityPoint(const bitwright::SensitivityPoint &event);
+    void packSizeReady(const bitwright::PackSizeReady &event);
     void jobProgress(const bitwright::JobProgress &event);
     /// One for each job that was asked for here, also a superseded one.
     void jobEnded(quint64 job, bitwright::JobOutcome outcome, const bitwright::Error &error);
@@ -138,6 +142,10 @@ private:
     void handle(const TrainingStep &event);
     void handle(const TrainingEpoch &event);
     void handle(const ExportReady &event);
+    void handle(const WeightReady &event);
+    void handle(const SensitivityPoint &event);
+    void handle(const WeightsReady &event);
+    void handle(const PackSizeReady &event);
     void handle(const LogMessage &event);
 
     EngineApi &m_engine;

@@ -41,8 +41,14 @@ public:
         if (const auto *preview = std::get_if<PreviewRequest>(shared.get())) {
             job.tag = preview->layer + '/' + roleName(preview->role) + (preview->errorAgainstBits ? "" : "/error only");
             m_light.submit(std::move(job));
-        } else if (std::holds_alternative<PruneRequest>(*shared)) {
+        } else if (const auto *prune = std::get_if<PruneRequest>(shared.get()); prune && !needsData(*prune)) {
             job.tag = "prune";
+            m_light.submit(std::move(job));
+        } else if (std::holds_alternative<WeightRequest>(*shared)) {
+            job.tag = "weight";
+            m_light.submit(std::move(job));
+        } else if (std::holds_alternative<PackSizeRequest>(*shared)) {
+            job.tag = "pack size";
             m_light.submit(std::move(job));
         } else {
             m_heavy.submit(std::move(job));
@@ -67,6 +73,11 @@ public:
     void setSession(const std::string &path) override { m_host.setSession(path); }
 
 private:
+    static bool needsData(const PruneRequest &request)
+    {
+        const MethodTraits *method = methodCatalog().pruner(request.method);
+        return method && method->needsData;
+    }
     int threads() const
     {
         return m_options.threads > 0 ? m_options.threads : int(std::max(1U, std::thread::hardware_concurrency()));

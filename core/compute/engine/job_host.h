@@ -33,6 +33,11 @@ private:
     Status job(JobId id, const SweepRequest &request, const JobContext &context);
     Status job(JobId id, const FineTuneRequest &request, const JobContext &context);
     Status job(JobId id, const ExportRequest &request, const JobContext &context);
+    Status job(JobId id, const WeightRequest &request, const JobContext &context);
+    Status job(JobId id, const SensitivityRequest &request, const JobContext &context);
+    Status job(JobId id, const CorrectRequest &request, const JobContext &context);
+    Status job(JobId id, const SurgeryRequest &request, const JobContext &context);
+    Status job(JobId id, const PackSizeRequest &request, const JobContext &context);
 
     /// The open network, or an error that says to open one.
     Result<std::shared_ptr<ModelSession>> session() const;

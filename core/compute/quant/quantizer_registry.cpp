@@ -20,8 +20,10 @@ const Catalog &methodCatalog()
         std::vector<MethodTraits> methods;
         for (const QuantizerRow &row : quantizerRows())
             methods.push_back(row.traits);
-        for (const PrunerRow &row : prunerRows())
+        for (const PrunerRow &row : prunerRows()) {
             methods.push_back(row.traits);
+            methods.back().structured = row.structured;
+        }
         return Catalog(std::move(methods));
     }();
     return catalog;

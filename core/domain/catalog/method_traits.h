@@ -26,7 +26,8 @@ struct MethodTraits {
     std::vector<ParamSpec> options;
     /// Names of the learned or calibrated values that stand beside the options in an assignment ("scale", …).
     std::vector<std::string> values;
-    /// Values that fine-tuning learns under these options; the rest stays as calibrated or follows the weights.
+    bool structured = false;   ///< a pruner that scores whole output channels
+    bool needsData = false;    ///< a pruner that looks at activations or gradients
     std::string summary;  ///< one sentence for tooltips
     [[nodiscard]] bool hasRole(Role role) const;
     [[nodiscard]] const ParamSpec *option(const std::string &name) const;
@@ -41,6 +42,7 @@ public:
     [[nodiscard]] const MethodTraits *find(MethodKind kind, const std::string &id) const;
     [[nodiscard]] const MethodTraits *quantizer(const std::string &id) const { return find(MethodKind::Quantizer, id); }
     [[nodiscard]] const MethodTraits *pruner(const std::string &id) const { return find(MethodKind::Pruner, id); }
+    [[nodiscard]] const MethodTraits *recipe(const std::string &id) const { return find(MethodKind::Recipe, id); }
 private:
     std::vector<MethodTraits> m_methods;
 };

@@ -34,4 +34,13 @@ std::int64_t ModelSummary::quantizableLayers() const
     return std::ranges::count(layers, LayerStatus::Quantizable, &LayerInfo::status);
 }
 
+std::vector<const ChannelGroup *> ModelSummary::groupsOf(const std::string &layer) const
+{
+    std::vector<const ChannelGroup *> found;
+    for (const ChannelGroup &group : groups)
+        if (group.part(layer, true))
+            found.push_back(&group);
+    return found;
+}
+
 } // namespace bitwright

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "network/channel_group.h"
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -55,9 +57,12 @@ struct ModelSummary {
     std::int64_t nodes = 0;
     std::map<std::string, std::int64_t> operators;
     std::vector<LayerInfo> layers;
+    std::vector<ChannelGroup> groups;   ///< of output channels, those that cannot be cut too
     std::int64_t fixedBatch = 0;   ///< batch size the file insists on, 0 when free
     [[nodiscard]] const LayerInfo *layer(const std::string &name) const;
     [[nodiscard]] std::int64_t quantizableLayers() const;
+    /// The groups that hold output channels of a layer; several where a concatenation or a split parts them.
+    [[nodiscard]] std::vector<const ChannelGroup *> groupsOf(const std::string &layer) const;
     friend bool operator==(const ModelSummary &, const ModelSummary &) = default;
 };
 

@@ -46,13 +46,15 @@ struct PreviewRequest {
     bool errorAgainstBits = true;      ///< also fill errorByBits
     int bins = 512;
 };
-/// Light lane, newest wins: masks for the named layers (none: all that can be pruned) by one criterion.
+/// Masks for the named layers (none: all that can be pruned) by one criterion. Light lane, newest wins; a criterion that
+/// needs data goes to the heavy lane.
 struct PruneRequest {
     ModelConfig config;                ///< that the masks are put into
     std::vector<std::string> layers;
     std::string method;                ///< a pruner's id
     ParamValues options;
-    double sparsity = 0;               ///< share of the weights (channels) that goes
+    double sparsity = 0;               ///< share of the weights (channels), or of what `target` names, that goes
+    std::string target = "share";      ///< share, size (bytes), bops
     bool global = false;               ///< one ranking over all the layers instead of one for each
     std::string weights;               ///< "" for the float weights, else a weights state's name
 };
@@ -76,6 +78,12 @@ struct SweepRequest {
     std::int64_t limit = 0;
     std::uint64_t seed = 0;
 };
+/// A training recipe of the catalog with its options; several compose in their order.
+struct RecipeChoice {
+    std::string id;
+    ParamValues options = {};
+    friend bool operator==(const RecipeChoice &, const RecipeChoice &) = default;
+};
 struct FineTuneOptions {
     int epochs = 1;
     std::int64_t batch = 64;
@@ -88,6 +96,7 @@ struct FineTuneOptions {
     bool shift = true, flip = true;    ///< augmentation
     bool reestimateBatchNorm = true;   ///< at the end
     std::uint64_t seed = 0;
+    std::vector<RecipeChoice> recipes = {};   ///< beside plain training: distillation, gradual pruning, …
     friend bool operator==(const FineTuneOptions &, const FineTuneOptions &) = default;
 };
 struct FineTuneRequest {
@@ -98,15 +107,46 @@ struct FineTuneRequest {
 };
 struct ExportRequest {
     ModelConfig config;
-    std::string format = "onnx";       ///< onnx, torchscript, pt2
+    std::string format = "onnx";       ///< onnx, torchscript, pt2, pack
     std::string path;
     std::string weights;
     bool verify = true;
     std::int64_t verifySamples = 256;
 };
 
+/// Light lane, newest wins: one weight's values for the picture of its mask, with a criterion's view of it.
+struct WeightRequest {
+    std::string layer;
+    std::string weights;               ///< "" for the float weights, else a weights state's name
+    bool foldBatchNorm = false;
+    std::string criterion;             ///< a pruner's id that needs no data, or "" for the values alone
+    ParamValues options;
+};
+/// One layer at a time pruned to each of these shares, the others as they are in the float network.
+struct SensitivityRequest {
+    std::string method = "magnitude";
+    ParamValues options;
+    std::vector<double> sparsities{0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95};
+    std::string measure = "metric";    ///< metric, sqnr
+    std::int64_t limit = 0;
+    std::uint64_t seed = 0;
+};
+/// Closed-form repair after pruning or quantization; answers with WeightsReady.
+struct CorrectRequest {
+    enum class Step { BatchNorm, Bias };
+    ModelConfig config;
+    std::string weights;
+    Step step = Step::BatchNorm;
+    std::int64_t samples = 2048;
+};
+/// Removes the channels that structured masks emptied; answers with WeightsReady and a smaller network.
+struct SurgeryRequest { ModelConfig config; std::string weights; };
+/// Light lane, newest wins: what `pack` would write.
+struct PackSizeRequest { ModelConfig config; std::string weights; };
+
 using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, PruneRequest, CalibrateRequest,
-                             EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest>;
+                             EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest, WeightRequest, SensitivityRequest,
+                             CorrectRequest, SurgeryRequest, PackSizeRequest>;
 
 // ---- what comes back. Immutable values; each job ends with exactly one JobEnded. ----
 
@@ -193,10 +233,42 @@ struct ExportReady {
     std::string firstDifferingLayer;
     std::vector<LayerAgreement> agreement;
 };
+/// The picture of one weight. Values in storage order, shared and never written.
+struct WeightReady {
+    JobId job = 0;
+    WeightRequest request;
+    Shape shape;
+    int channelAxis = 0;
+    std::shared_ptr<const std::vector<float>> values;
+    std::shared_ptr<const std::vector<float>> scores;   ///< one per element or per output channel; null without a criterion
+};
+struct SensitivityPoint {
+    JobId job = 0;
+    std::string layer;
+    double sparsity = 0;
+    double value = 0, delta = 0, sqnrDb = 0;   ///< as in SweepPoint
+    std::int64_t sizeBytes = 0;
+};
+/// New weights that the document may take over, as one undo step. `model` is not null where the network itself changed:
+/// these weights belong to that network, whose layers `config` then names.
+struct WeightsReady {
+    JobId job = 0;
+    ModelConfig config;
+    std::string weights;
+    std::string title;                 ///< of the undo step
+    std::shared_ptr<const ModelSummary> model;
+};
+struct PackSizeReady {
+    JobId job = 0;
+    std::int64_t bytes = 0;            ///< of the whole file
+    struct Layer { std::string name, encoding; double bits = 0; };
+    std::vector<Layer> layers;
+};
 struct LogMessage { JobId job = 0; enum class Level { Info, Warning, Error } level = Level::Info; std::string text, layer; };
 
 using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady, PruneReady,
-                           CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, LogMessage>;
+                           CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, WeightReady,
+                           SensitivityPoint, WeightsReady, PackSizeReady, LogMessage>;
 
 /// What the window may ask of the engine. Calls return at once, from any thread; events arrive on an engine thread
 /// through the sink (which must not block), in the order of a job. Tests hand in a fake.

@@ -47,6 +47,14 @@ std::string title(const SweepRequest &r)
 }
 std::string title(const FineTuneRequest &r) { return "Fine-tune, " + counted(r.options.epochs, "epoch"); }
 std::string title(const ExportRequest &r) { return "Export " + fileName(r.path); }
+std::string title(const WeightRequest &r) { return "Weight of " + r.layer; }
+std::string title(const SensitivityRequest &r) { return "Pruning sensitivity at " + counted(std::int64_t(r.sparsities.size()), "share"); }
+std::string title(const CorrectRequest &r)
+{
+    return r.step == CorrectRequest::Step::Bias ? "Correct biases" : "Re-estimate batch norm";
+}
+std::string title(const SurgeryRequest &) { return "Remove pruned channels"; }
+std::string title(const PackSizeRequest &) { return "Packed size"; }
 
 } // namespace
 
