@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <variant>
@@ -97,6 +98,7 @@ struct FineTuneOptions {
     bool reestimateBatchNorm = true;   ///< at the end
     std::uint64_t seed = 0;
     std::vector<RecipeChoice> recipes = {};   ///< beside plain training: distillation, gradual pruning, …
+    std::string teacher = {};          ///< file of the network that distillation learns from; "" for the one that was opened
     friend bool operator==(const FineTuneOptions &, const FineTuneOptions &) = default;
 };
 struct FineTuneRequest {
@@ -209,6 +211,7 @@ struct TrainingStep {
     std::int64_t step = 0, totalSteps = 0;   ///< of the whole run, from 1
     int epoch = 0;                           ///< from 1
     double loss = 0, metric = 0, learningRate = 0;
+    std::string recipes = {};                ///< what they are doing, "pruned 43 %, goal 60 %"; may be empty
 };
 struct TrainingEpoch {
     JobId job = 0;
@@ -217,6 +220,7 @@ struct TrainingEpoch {
     TrialRecord trial;                 ///< the evaluation after this epoch
     std::string weights;               ///< name of the weights state that now exists
     ModelConfig config;                ///< with learned values
+    std::map<std::string, double> recipeNumbers = {};   ///< what recipes measured: "sparsity", "distillation_loss", …
 };
 struct LayerAgreement { std::string layer; double maxAbsDifference = 0; std::int64_t differingLevels = 0; };
 struct ExportReady {
