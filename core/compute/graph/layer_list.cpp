@@ -2,6 +2,7 @@
 #include "graph/layer_list.h"
 
 #include "base/sha256.h"
+#include "graph/channel_plan.h"
 #include "graph/node_builder.h"
 #include "graph/rewrites/fold_batch_norm.h"
 #include "graph/shape_probe.h"
@@ -317,6 +318,7 @@ ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bind
         ++summary.operators[plainName(node.op)];
     for (const LayerBinding &binding : bindings)
         summary.layers.push_back(binding.info);
+    summary.groups = planChannels(graph, bindings).groups;
     summary.fixedBatch = graph.fixedBatch;
     return summary;
 }

@@ -73,28 +73,34 @@ std::string dtypeName(at::ScalarType type)
     }
 }
 
+std::vector<c10::IValue> zeroInputs(const Graph &graph, const Shape &sample, std::int64_t batch, std::int64_t freeSize)
+{
+    const bool shapesKnown = std::ranges::all_of(
+        graph.inputs, [](const GraphInput &input) { return !input.info.shape.empty() || input.info.dtype == "int" || input.info.dtype == "float"; });
+    std::vector<c10::IValue> inputs;
+    for (std::size_t i = 0; shapesKnown && i < graph.inputs.size(); ++i) {
+        TensorInfo info = graph.inputs[i].info;
+        if (i == 0 && !sample.empty() && sample.size() + 1 == info.shape.size())
+            std::ranges::copy(sample, info.shape.begin() + 1);
+        inputs.push_back(zerosFor(info, batch, freeSize));
+    }
+    return inputs;
+}
+
 ShapeProbe probeShapes(const Graph &graph, const Shape &sample)
 {
     ShapeProbe probe;
     probe.batch = std::max<std::int64_t>(graph.fixedBatch, 1);
     probe.nodes.resize(graph.nodes.size());
-    const bool shapesKnown = std::ranges::all_of(
-        graph.inputs, [](const GraphInput &input) { return !input.info.shape.empty() || input.info.dtype == "int" || input.info.dtype == "float"; });
-    if (!shapesKnown)
-        return probe;
     const at::NoGradGuard noGrad;
     const Executor executor(watched(graph, probe.nodes));
     const std::vector<at::Tensor> parameters = executor.bind();
     RunOptions options;
     options.inPlace = false;
     for (const std::int64_t freeSize : {32, 224}) {
-        std::vector<c10::IValue> inputs;
-        for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-            TensorInfo info = graph.inputs[i].info;
-            if (i == 0 && !sample.empty() && sample.size() + 1 == info.shape.size())
-                std::ranges::copy(sample, info.shape.begin() + 1);
-            inputs.push_back(zerosFor(info, probe.batch, freeSize));
-        }
+        const std::vector<c10::IValue> inputs = zeroInputs(graph, sample, probe.batch, freeSize);
+        if (inputs.size() != graph.inputs.size())
+            return probe;
         const auto outputs = executor.run(inputs, parameters, options);
         if (!outputs)
             continue;

@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "exporters/pt2_writer.h"
+
+#include "base/replace_file.h"
+#include "frontends/frontend.h"
+#include "graph/executor.h"
+#include "graph/node_builder.h"
+#include "graph/operators.h"
+#include "graph/shape_probe.h"
+#include "tensor/guarded.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <caffe2/serialize/inline_container.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <set>
+
+namespace bitwright {
+
+namespace {
+
+using nlohmann::json;
+using Kind = Argument::Kind;
+using Stack = torch::jit::Stack;
+
+constexpr const char *kSymbol = "s77";
+constexpr double kReadBackTolerance = 1e-4;
+
+/// What one pass showed of a node. Tensors are kept as empty ones with their sizes and strides.
+struct Seen {
+    Stack in, out;
+};
+
+c10::IValue outline(const c10::IValue &value)
+{
+    const auto meta = [](const at::Tensor &tensor) {
+        return tensor.defined() ? at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(at::kMeta)) : tensor;
+    };
+    if (value.isTensor())
+        return meta(value.toTensor());
+    if (value.isTensorList()) {
+        std::vector<at::Tensor> all;
+        for (const at::Tensor &each : value.toTensorVector())
+            all.push_back(meta(each));
+        return all;
+    }
+    return value;
+}
+
+/// A number as it changes with the batch: a s + b.
+struct Linear {
+    std::int64_t factor = 0, offset = 0;
+    friend auto operator<=>(const Linear &, const Linear &) = default;
+};
+
+class Pt2Writer {
+public:
+    explicit Pt2Writer(const Graph &graph) : m_graph(graph) {}
+    Result<json> program();
+    [[nodiscard]] const json &weights() const { return m_weights; }
+    [[nodiscard]] const std::vector<at::Tensor> &tensors() const { return m_tensors; }
+
+private:
+    Status watch();
+    Status addInputs();
+    Status addNode(std::size_t index);
+    Status addOutputs();
+    void addParameter(const Parameter &parameter);
+    [[nodiscard]] bool glue(std::size_t index);
+    std::string unique(const std::string &wanted);
+    std::string nameOf(ValueId value);
+    [[nodiscard]] Result<Linear> linear(const std::vector<std::int64_t> &values) const;
+    std::string symbol(const Linear &number);
+    json size(const Linear &number) const;
+    Result<json> meta(const std::vector<at::Tensor> &seen, bool gradient) const;
+    Result<json> argument(const Node &node, std::size_t index, const Argument &given, const std::vector<c10::IValue> &seen,
+                          const c10::Argument &declared);
+    Result<json> integers(const std::vector<std::vector<std::int64_t>> &seen);
+    Result<json> tensorNames(const Argument &given);
+    Result<json> result(const Node &node, std::size_t output, const std::vector<c10::IValue> &seen);
+
+    const Graph &m_graph;
+    std::vector<std::int64_t> m_batches;
+    std::vector<std::vector<Seen>> m_seen;            ///< by batch, by node
+    std::set<std::string> m_taken;
+    std::map<ValueId, std::string> m_names;
+    std::map<ValueId, std::vector<std::string>> m_lists;
+    std::map<Linear, std::string> m_symbols;
+    json m_nodes = json::array(), m_values = json::object(), m_symbolValues = json::object(), m_inputs = json::array();
+    json m_inputSpecs = json::array(), m_outputs = json::array(), m_outputSpecs = json::array(), m_weights = json::object();
+    std::vector<at::Tensor> m_tensors;
+    std::vector<std::string> m_arguments;
+};
+
+std::int64_t dtypeCode(at::ScalarType type)
+{
+    return type == at::kBFloat16 ? 13 : std::int64_t(type) + 1;
+}
+
+json none() { return json{{"as_none", true}}; }
+
+std::string Pt2Writer::unique(const std::string &wanted)
+{
+    std::string name;
+    for (const char letter : wanted)
+        name += std::isalnum(static_cast<unsigned char>(letter)) || letter == '_' ? letter : '_';
+    if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])))
+        name.insert(0, "v");
+    static const std::set<std::string> kKeywords{"if", "in", "is", "or", "and", "not", "for", "from", "def", "class", "return", "lambda", "None", "True", "False", "input", "self"};
+    std::string made = kKeywords.contains(name) ? name + "_0" : name;
+    for (int i = 1; !m_taken.insert(made).second; ++i)
+        made = name + "_" + std::to_string(i);
+    return made;
+}
+
+std::string Pt2Writer::nameOf(ValueId value)
+{
+    std::string &name = m_names[value];
+    if (name.empty())
+        name = unique(m_graph.valueNames[std::size_t(value)]);
+    return name;
+}
+
+/// Runs the graph on zeros of several batch sizes, to see which numbers follow the batch.
+Status Pt2Writer::watch()
+{
+    const c10::NoGradGuard noGrad;
+    m_batches = m_graph.fixedBatch > 0 ? std::vector<std::int64_t>{m_graph.fixedBatch} : std::vector<std::int64_t>{2, 3, 5};
+    for (const std::int64_t batch : m_batches) {
+        std::vector<Seen> &seen = m_seen.emplace_back(m_graph.nodes.size());
+        auto copy = std::make_shared<Graph>(m_graph);
+        for (std::size_t i = 0; i < copy->nodes.size(); ++i)
+            copy->nodes[i].kernel = [kernel = m_graph.nodes[i].kernel, &note = seen[i]](Stack &stack) {
+                for (const c10::IValue &value : stack)
+                    note.in.push_back(outline(value));
+                kernel(stack);
+                for (const c10::IValue &value : stack)
+                    note.out.push_back(outline(value));
+            };
+        const Executor executor(copy);
+        RunOptions options;
+        options.inPlace = false;
+        const auto inputs = zeroInputs(m_graph, {}, batch, 32);
+        if (inputs.size() != m_graph.inputs.size())
+            return fail(ErrorKind::Unsupported, "the shape of an input is unknown; give the network a fixed input shape");
+        const auto outputs = executor.run(inputs, executor.bind(), options);
+        if (!outputs)
+            return std::unexpected(outputs.error());
+    }
+    return {};
+}
+
+Result<Linear> Pt2Writer::linear(const std::vector<std::int64_t> &values) const
+{
+    Linear number{0, values.front()};
+    if (values.size() > 1) {
+        number.factor = (values[1] - values[0]) / (m_batches[1] - m_batches[0]);
+        number.offset = values[0] - number.factor * m_batches[0];
+    }
+    for (std::size_t i = 0; i < values.size(); ++i)
+        if (number.factor * m_batches[i] + number.offset != values[i])
+            return fail(ErrorKind::Unsupported, "a size does not follow the batch in a way that .pt2 can say");
+    return number;
+}
+
+std::string expression(const Linear &number)
+{
+    const std::string plain = std::string("Symbol('") + kSymbol + "', positive=True, integer=True)";
+    const std::string scaled = number.factor == 1 ? plain : "Mul(Integer(" + std::to_string(number.factor) + "), " + plain + ")";
+    return number.offset == 0 ? scaled : "Add(" + scaled + ", Integer(" + std::to_string(number.offset) + "))";
+}
+
+json Pt2Writer::size(const Linear &number) const
+{
+    if (number.factor == 0)
+        return {{"as_int", number.offset}};
+    return {{"as_expr", {{"expr_str", expression(number)}, {"hint", {{"as_int", number.factor * m_batches[0] + number.offset}}}}}};
+}
+
+/// The name of a number that follows the batch; made from the first input's size when first asked for.
+std::string Pt2Writer::symbol(const Linear &number)
+{
+    if (const auto found = m_symbols.find(number); found != m_symbols.end())
+        return found->second;
+    const auto emit = [&](const char *target, const char *name, json inputs, const Linear &value) {
+        const std::string made = unique(name);
+        m_nodes.push_back({{"target", target}, {"inputs", std::move(inputs)}, {"outputs", {{{"as_sym_int", {{"as_name", made}}}}}},
+                           {"metadata", json::object()}, {"is_hop_single_tensor_return", nullptr}, {"name", made}});
+        m_symbolValues[made] = size(value);
+        m_symbols[value] = made;
+        return made;
+    };
+    const auto input = [](const char *name, json value) { return json{{"name", name}, {"arg", std::move(value)}, {"kind", 1}}; };
+    if (number == Linear{1, 0})
+        return emit("torch.ops.aten.sym_size.int", "sym_size_int",
+                    {input("self", {{"as_tensor", {{"name", nameOf(m_graph.inputs[0].value)}}}}), input("dim", {{"as_int", 0}})}, number);
+    if (number.offset == 0)
+        return emit("_operator.mul", "mul_size",
+                    {input("a", {{"as_sym_int", {{"as_name", symbol({1, 0})}}}}), input("b", {{"as_int", number.factor}})}, number);
+    return emit("_operator.add", "add_size",
+                {input("a", {{"as_sym_int", {{"as_name", symbol({number.factor, 0})}}}}), input("b", {{"as_int", number.offset}})}, number);
+}
+
+Result<json> Pt2Writer::meta(const std::vector<at::Tensor> &seen, bool gradient) const
+{
+    json sizes = json::array(), strides = json::array();
+    for (std::int64_t axis = 0; axis < seen[0].dim(); ++axis)
+        for (const bool isSize : {true, false}) {
+            std::vector<std::int64_t> values;
+            for (const at::Tensor &tensor : seen)
+                values.push_back(isSize ? tensor.size(axis) : tensor.stride(axis));
+            BW_ASSIGN(const Linear number, linear(values));
+            (isSize ? sizes : strides).push_back(size(number));
+        }
+    return json{{"dtype", dtypeCode(seen[0].scalar_type())}, {"sizes", sizes}, {"requires_grad", gradient},
+                {"device", {{"type", "cpu"}, {"index", nullptr}}}, {"strides", strides}, {"storage_offset", {{"as_int", 0}}}, {"layout", 7}};
+}
+
+void Pt2Writer::addParameter(const Parameter &parameter)
+{
+    const bool trainable = parameter.trainable && parameter.tensor.is_floating_point();
+    const std::string name = unique((trainable ? "p_" : "b_") + parameter.name);
+    m_names[parameter.value] = name;
+    const at::Tensor tensor = parameter.tensor.detach().contiguous();
+    const json described = meta(std::vector<at::Tensor>(1, tensor), trainable).value_or(json());
+    m_values[name] = described;
+    m_inputs.push_back({{"as_tensor", {{"name", name}}}});
+    if (trainable)
+        m_inputSpecs.push_back({{"parameter", {{"arg", {{"name", name}}}, {"parameter_name", parameter.name}}}});
+    else
+        m_inputSpecs.push_back({{"buffer", {{"arg", {{"name", name}}}, {"buffer_name", parameter.name}, {"persistent", true}}}});
+    m_weights[parameter.name] = {{"path_name", "weight_" + std::to_string(m_tensors.size())}, {"is_param", trainable}, {"use_pickle", false}, {"tensor_meta", described}};
+    m_tensors.push_back(tensor);
+}
+
+Status Pt2Writer::addInputs()
+{
+    // Parameters first, then buffers, then what the caller gives: the order of PyTorch's own signature.
+    for (const bool trainable : {true, false})
+        for (const Parameter &parameter : m_graph.parameters)
+            if (parameter.value != kNoValue && (parameter.trainable && parameter.tensor.is_floating_point()) == trainable)
+                addParameter(parameter);
+    for (std::size_t i = 0; i < m_graph.inputs.size(); ++i) {
+        const GraphInput &input = m_graph.inputs[i];
+        std::vector<at::Tensor> seen;
+        for (const std::int64_t batch : m_batches) {
+            const c10::IValue value = zeroInputs(m_graph, {}, batch, 32)[i];
+            if (!value.isTensor())
+                return fail(ErrorKind::Unsupported, "input " + input.info.name + " is a number; only tensors can be written");
+            seen.push_back(value.toTensor());
+        }
+        m_names[input.value] = unique(input.info.name.empty() ? "x" : input.info.name);
+        m_arguments.push_back(m_names[input.value]);
+        BW_ASSIGN(m_values[m_names[input.value]], meta(seen, false));
+        m_inputs.push_back({{"as_tensor", {{"name", m_names[input.value]}}}});
+        m_inputSpecs.push_back({{"user_input", {{"arg", {{"as_tensor", {{"name", m_names[input.value]}}}}}}}});
+    }
+    return {};
+}
+
+Result<json> Pt2Writer::integers(const std::vector<std::vector<std::int64_t>> &seen)
+{
+    json list = json::array();
+    bool symbolic = false;
+    std::vector<Linear> numbers;
+    for (std::size_t k = 0; k < seen[0].size(); ++k) {
+        std::vector<std::int64_t> values;
+        for (const auto &each : seen)
+            values.push_back(k < each.size() ? each[k] : 0);
+        BW_ASSIGN(const Linear number, linear(values));
+        numbers.push_back(number);
+        symbolic = symbolic || number.factor != 0;
+    }
+    for (const Linear &number : numbers) {
+        if (!symbolic)
+            list.push_back(number.offset);
+        else if (number.factor == 0)
+            list.push_back({{"as_int", number.offset}});
+        else
+            list.push_back({{"as_name", symbol(number)}});
+    }
+    return json{{symbolic ? "as_sym_ints" : "as_ints", list}};
+}
+
+Result<json> Pt2Writer::tensorNames(const Argument &given)
+{
+    json names = json::array();
+    if (given.kind == Kind::List)
+        for (const Argument &each : given.list)
+            names.push_back({{"name", nameOf(each.value)}});
+    else if (const auto found = m_lists.find(given.value); found != m_lists.end())
+        for (const std::string &name : found->second)
+            names.push_back({{"name", name}});
+    return names;
+}
+
+Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argument &given, const std::vector<c10::IValue> &seen,
+                                 const c10::Argument &declared)
+{
+    const c10::IValue &value = seen.front();
+    const std::string type = declared.real_type()->repr_str();
+    const auto is = [&](const char *what) { return type.find(what) != std::string::npos; };
+    if (value.isNone() || (value.isTensor() && !value.toTensor().defined()))
+        return none();
+    if (value.isTensor())
+        return json{{"as_tensor", {{"name", nameOf(given.value)}}}};
+    if (value.isTensorList()) {
+        BW_ASSIGN(json names, tensorNames(given));
+        return json{{"as_tensors", std::move(names)}};
+    }
+    if (value.isBool())
+        return json{{"as_bool", value.toBool()}};
+    if (value.isInt() && is("ScalarType"))
+        return json{{"as_scalar_type", dtypeCode(at::ScalarType(value.toInt()))}};
+    if (value.isInt() && is("MemoryFormat")) {
+        static const std::int64_t kCodes[] = {1, 4, 2, 3};
+        return json{{"as_memory_format", kCodes[std::clamp<std::int64_t>(value.toInt(), 0, 3)]}};
+    }
+    if (value.isInt() && is("Layout"))
+        return json{{"as_layout", 7}};
+    if (value.isDevice())
+        return json{{"as_device", {{"type", "cpu"}, {"index", nullptr}}}};
+    if (value.isInt()) {
+        std::vector<std::int64_t> values;
+        for (const c10::IValue &each : seen)
+            values.push_back(each.isInt() ? each.toInt() : 0);
+        BW_ASSIGN(const Linear number, linear(values));
+        return number.factor == 0 ? json{{"as_int", number.offset}} : json{{"as_sym_int", {{"as_name", symbol(number)}}}};
+    }
+    if (value.isDouble()) {
+        if (!std::ranges::all_of(seen, [&](const c10::IValue &each) { return each.isDouble() && each.toDouble() == value.toDouble(); }))
+            return fail(ErrorKind::Unsupported, "node " + node.name + ", argument " + std::to_string(index) + " changes with the batch");
+        return json{{"as_float", value.toDouble()}};
+    }
+    if (value.isString())
+        return json{{"as_string", value.toStringRef()}};
+    if (value.isIntList()) {
+        std::vector<std::vector<std::int64_t>> all;
+        for (const c10::IValue &each : seen)
+            all.push_back(each.isIntList() ? each.toIntVector() : std::vector<std::int64_t>());
+        return integers(all);
+    }
+    if (value.isDoubleList())
+        return json{{"as_floats", value.toDoubleVector()}};
+    if (value.isBoolList()) {
+        json list = json::array();
+        for (const bool each : value.toBoolList())
+            list.push_back(each);
+        return json{{"as_bools", list}};
+    }
+    if (value.isList() && given.kind == Kind::List) {   // optional tensors, as of `index`
+        json list = json::array();
+        for (const Argument &each : given.list)
+            list.push_back(each.kind == Kind::Value ? json{{"as_tensor", {{"name", nameOf(each.value)}}}} : none());
+        return json{{"as_optional_tensors", list}};
+    }
+    return fail(ErrorKind::Unsupported, "node " + node.name + ", its argument " + declared.name() + " cannot be written to .pt2");
+}
+
+/// Numbers and lists: nothing to write, their values go into the nodes that read them.
+bool Pt2Writer::glue(std::size_t index)
+{
+    const Node &node = m_graph.nodes[index];
+    const Seen &seen = m_seen[0][index];
+    const std::string op = node.op;
+    if (op == "prim::ListConstruct" || op == "prim::TupleConstruct") {
+        for (const Argument &argument : node.arguments)
+            if (argument.kind == Kind::Value && !seen.in.empty() && seen.in[0].isTensor())
+                m_lists[node.outputs[0]].push_back(nameOf(argument.value));
+        return true;
+    }
+    if ((op == "prim::ListUnpack" || op == "prim::TupleUnpack") && node.arguments[0].kind == Kind::Value && m_lists.contains(node.arguments[0].value)) {
+        const auto &names = m_lists[node.arguments[0].value];
+        for (std::size_t i = 0; i < std::min(names.size(), node.outputs.size()); ++i)
+            m_names[node.outputs[i]] = names[i];
+        return true;
+    }
+    if (op == "prim::getitem" && node.arguments[0].kind == Kind::Value && m_lists.contains(node.arguments[0].value)) {
+        const auto &names = m_lists[node.arguments[0].value];
+        const std::int64_t at = seen.in[1].toInt();
+        m_names[node.outputs[0]] = names[std::size_t(at < 0 ? at + std::int64_t(names.size()) : at)];
+        return true;
+    }
+    if (op == "prim::identity" && node.arguments[0].kind == Kind::Value && !seen.out.empty() && seen.out[0].isTensor()) {
+        m_names[node.outputs[0]] = nameOf(node.arguments[0].value);
+        return true;
+    }
+    return std::ranges::none_of(seen.out, [](const c10::IValue &value) { return value.isTensor() || value.isTensorList(); });
+}
+
+Result<json> Pt2Writer::result(const Node &node, std::size_t output, const std::vector<c10::IValue> &seen)
+{
+    const ValueId value = output < node.outputs.size() ? node.outputs[output] : kNoValue;
+    if (seen[0].isTensor()) {
+        const std::string name = value == kNoValue ? unique(node.name + "_unused") : nameOf(value);
+        std::vector<at::Tensor> tensors;
+        for (const c10::IValue &each : seen)
+            tensors.push_back(each.toTensor());
+        BW_ASSIGN(m_values[name], meta(tensors, false));
+        return json{{"as_tensor", {{"name", name}}}};
+    }
+    if (!seen[0].isTensorList() || value == kNoValue)
+        return fail(ErrorKind::Unsupported, "node " + node.name + ", a result of it cannot be written to .pt2");
+    json names = json::array();
+    const std::size_t count = seen[0].toTensorVector().size();
+    for (std::size_t k = 0; k < count; ++k) {
+        const std::string name = unique("getitem");
+        std::vector<at::Tensor> tensors;
+        for (const c10::IValue &each : seen)
+            tensors.push_back(each.toTensorVector().at(k));
+        BW_ASSIGN(m_values[name], meta(tensors, false));
+        m_lists[value].push_back(name);
+        names.push_back({{"name", name}});
+    }
+    return json{{"as_tensors", names}};
+}
+
+Status Pt2Writer::addNode(std::size_t index)
+{
+    const Node &node = m_graph.nodes[index];
+    if (glue(index))
+        return {};
+    const auto known = findOperator(node.op);
+    if (!known || !known->schema || known->scalar || !node.op.starts_with("aten::"))
+        return fail(ErrorKind::Unsupported, "node " + node.name + ", the operator " + node.op + " cannot be written to .pt2");
+    json inputs = json::array(), outputs = json::array();
+    const auto &declared = known->schema->arguments();
+    for (std::size_t i = 0; i < node.arguments.size(); ++i) {
+        std::vector<c10::IValue> seen;
+        for (const auto &pass : m_seen)
+            seen.push_back(pass[index].in[i]);
+        const auto &fallback = declared[i].default_value();
+        const bool plain = !seen[0].isTensor() && !seen[0].isTensorList();
+        if (fallback && plain && node.arguments[i].kind == Kind::Constant && (seen[0].isNone() ? fallback->isNone() : *fallback == seen[0]))
+            continue;
+        BW_ASSIGN(json value, argument(node, i, node.arguments[i], seen, declared[i]));
+        inputs.push_back({{"name", declared[i].name()}, {"arg", std::move(value)}, {"kind", declared[i].kwarg_only() ? 2 : 1}});
+    }
+    for (std::size_t i = 0; i < m_seen[0][index].out.size(); ++i) {
+        std::vector<c10::IValue> seen;
+        for (const auto &pass : m_seen)
+            seen.push_back(pass[index].out[i]);
+        BW_ASSIGN(json value, result(node, i, seen));
+        outputs.push_back(std::move(value));
+    }
+    std::string target = "torch.ops.aten." + node.op.substr(6);
+    if (node.op.find('.') == std::string::npos)
+        target += ".default";
+    const json &first = outputs[0];
+    const std::string name = first.contains("as_tensor") ? first["as_tensor"]["name"].get<std::string>() : unique(node.name);
+    m_nodes.push_back({{"target", target}, {"inputs", inputs}, {"outputs", outputs}, {"metadata", json::object()},
+                       {"is_hop_single_tensor_return", nullptr}, {"name", name}});
+    return {};
+}
+
+Status Pt2Writer::addOutputs()
+{
+    for (const Argument &output : m_graph.outputs) {
+        if (output.kind != Kind::Value || !m_values.contains(nameOf(output.value)))
+            return fail(ErrorKind::Unsupported, "an output is no tensor, which .pt2 is written without");
+        const json named{{"as_tensor", {{"name", nameOf(output.value)}}}};
+        m_outputs.push_back(named);
+        m_outputSpecs.push_back({{"user_output", {{"arg", named}}}});
+    }
+    return {};
+}
+
+Result<json> Pt2Writer::program()
+{
+    BW_CHECK(watch());
+    BW_CHECK(addInputs());
+    for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
+        BW_CHECK(addNode(i));
+    BW_CHECK(addOutputs());
+    const json leaf{{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
+    const auto tuple = [&](json children) { return json{{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", std::move(children)}}; };
+    const json arguments = tuple(json(m_inputs.size() - m_weights.size(), leaf));
+    const json keywords{{"type", "builtins.dict"}, {"context", "[]"}, {"children_spec", json::array()}};
+    const json in = json::array({1, tuple(json::array({arguments, keywords}))});
+    const json out = json::array({1, m_outputs.size() == 1 ? leaf : tuple(json(m_outputs.size(), leaf))});
+    json constraints = json::object();
+    if (m_batches.size() > 1)
+        constraints[kSymbol] = {{"min_val", 1}, {"max_val", nullptr}};
+    return json{
+        {"graph_module",
+         {{"graph",
+           {{"inputs", m_inputs}, {"outputs", m_outputs}, {"nodes", m_nodes}, {"tensor_values", m_values}, {"sym_int_values", m_symbolValues},
+            {"sym_bool_values", json::object()}, {"sym_float_values", json::object()}, {"custom_obj_values", json::object()}, {"is_single_tensor_return", false}}},
+          {"signature", {{"input_specs", m_inputSpecs}, {"output_specs", m_outputSpecs}}},
+          {"module_call_graph", json::array({{{"fqn", ""}, {"signature", {{"inputs", json::array()}, {"outputs", json::array()}, {"in_spec", in.dump()}, {"out_spec", out.dump()}, {"forward_arg_names", m_arguments}}}}})},
+          {"metadata", json::object()},
+          {"treespec_namedtuple_fields", json::object()}}},
+        {"opset_version", {{"aten", 10}}},
+        {"range_constraints", constraints},
+        {"schema_version", {{"major", 8}, {"minor", 20}}},
+        {"verifiers", {"TRAINING"}},
+        {"torch_version", "2.13.0"},
+        {"guards_code", json::array()}};
+}
+
+Status writeArchive(const std::string &path, const std::map<std::string, std::string> &texts, const std::vector<at::Tensor> &tensors)
+{
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
+    if (!out)
+        return fail(ErrorKind::Io, path + " cannot be written; choose another folder");
+    BW_CHECK(guarded(path, ErrorKind::Io, [&] {
+        caffe2::serialize::PyTorchStreamWriter writer([&](const void *data, std::size_t size) {
+            out.write(static_cast<const char *>(data), std::streamsize(size));
+            return out ? size : 0;
+        });
+        for (std::size_t i = 0; i < tensors.size(); ++i)
+            writer.writeRecord("data/weights/weight_" + std::to_string(i), tensors[i].const_data_ptr(), tensors[i].nbytes());
+        for (const auto &[record, text] : texts)
+            writer.writeRecord(record, text.data(), text.size());
+        writer.writeEndOfFile();
+    }));
+    out.close();
+    if (!out)
+        return fail(ErrorKind::Io, path + " could not be written to the end; is the disk full?");
+    return {};
+}
+
+/// Reads the file and runs it beside the graph on the same numbers.
+Status checkWritten(const Graph &graph, const std::string &path, const JobContext &context)
+{
+    const c10::NoGradGuard noGrad;
+    BW_ASSIGN(Graph read, loadGraph(path, context));
+    return guarded(path, ErrorKind::Internal, [&]() -> Status {
+        auto inputs = zeroInputs(graph, {}, std::max<std::int64_t>(graph.fixedBatch, 1) + (graph.fixedBatch > 0 ? 0 : 3), 32);
+        for (c10::IValue &input : inputs)
+            if (input.isTensor() && input.toTensor().is_floating_point())
+                input = at::linspace(-1, 1, input.toTensor().numel(), input.toTensor().options()).reshape(input.toTensor().sizes());
+        const Executor before(std::make_shared<const Graph>(graph)), after(std::make_shared<const Graph>(std::move(read)));
+        BW_ASSIGN(const auto wanted, before.run(inputs, before.bind()));
+        BW_ASSIGN(const auto found, after.run(inputs, after.bind()));
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            if (!wanted[i].isTensor())
+                continue;
+            const at::Tensor a = wanted[i].toTensor().to(at::kDouble), b = found.at(i).toTensor().to(at::kDouble);
+            const double scale = std::max(1.0, a.numel() > 0 ? a.abs().max().item<double>() : 1.0);
+            if (a.sizes() != b.sizes() || (a.numel() > 0 && (a - b).abs().max().item<double>() > kReadBackTolerance * scale))
+                return fail(ErrorKind::Internal, path + ", what was written answers differently when read back; export to ONNX instead");
+        }
+        return {};
+    });
+}
+
+} // namespace
+
+Status writeGraphPt2(const Graph &graph, const std::string &path, const JobContext &context)
+{
+    Pt2Writer writer(graph);
+    auto program = guarded(path, ErrorKind::Unsupported, [&] { return writer.program(); });
+    if (!program)
+        return fail(program.error().kind, path + " cannot be written, " + program.error().message, program.error().context);
+    const std::map<std::string, std::string> texts{{"data/weights/model_weights_config.json", json{{"config", writer.weights()}}.dump()},
+                                                   {"data/constants/model_constants_config.json", json{{"config", json::object()}}.dump()},
+                                                   {"models/model.json", program->dump()},
+                                                   {"archive_format", "pt2"},
+                                                   {"archive_version", "0"},
+                                                   {"byteorder", "little"}};
+    return replaceFile(path, [&](const std::string &temporary) -> Status {
+        BW_CHECK(writeArchive(temporary, texts, writer.tensors()));
+        return checkWritten(graph, temporary, context);
+    });
+}
+
+} // namespace bitwright
