@@ -4,6 +4,7 @@
 #include "base/result.h"
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,7 +32,7 @@ public:
     /// One bit per element, the first in the lowest bit of the first byte, as base64.
     [[nodiscard]] std::string bitmap() const;
     /// Entries of the relative-index encoding (Deep Compression, ICLR 2016, section 2): the kept ones, and a filler
-    /// zero wherever a gap does not fit `indexBits` bits, 1 to 8.
+    /// zero wherever a gap does not fit `indexBits` bits, 1 to 8. Counted when first asked for, then remembered.
     [[nodiscard]] std::int64_t relativeEntries(int indexBits) const;
 
     friend bool operator==(const Mask &a, const Mask &b);
@@ -40,8 +41,10 @@ private:
     struct Content {
         std::vector<std::uint8_t> bytes;   ///< the bitmap
         std::int64_t size = 0, kept = 0;
-        std::array<std::int64_t, 9> relative{};   ///< entries by index bits, 1 to 8
+        /// Entries by index bits, 1 to 8; 0 while not counted. Two threads may both count and find the same.
+        mutable std::array<std::atomic<std::int64_t>, 9> relative{};
     };
+    static std::int64_t countRelative(const Content &content, int indexBits);
     static Mask fromBytes(std::vector<std::uint8_t> bytes, std::int64_t size);
 
     std::shared_ptr<const Content> m_content;

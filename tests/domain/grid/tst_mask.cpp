@@ -15,6 +15,7 @@ private Q_SLOTS:
     void foreignBitmapsAreErrors();
     void relativeIndices_data();
     void relativeIndices();
+    void longMasksAreCountedLikeShortOnes();
 };
 
 namespace {
@@ -113,6 +114,28 @@ void TestMask::relativeIndices()
     for (const int place : places)
         kept[std::size_t(place)] = 1;
     QCOMPARE(Mask::fromKept(kept).relativeEntries(bits), std::int64_t(entries));
+}
+
+void TestMask::longMasksAreCountedLikeShortOnes()
+{
+    // Kept at 0, 70, 71 and 400 of 500: gaps of 0, 69, 0 and 328 zeros, over several words of the bitmap.
+    // 4 bits: 69 / 16 = 4 and 328 / 16 = 20 fillers; 5 bits: 2 and 10; 8 bits: 0 and 1; 1 bit: 34 and 164.
+    std::vector<std::uint8_t> kept(500, 0);
+    for (const std::size_t at : {0, 70, 71, 400})
+        kept[at] = 255;   // anything but zero is kept
+    const Mask mask = Mask::fromKept(kept);
+    QCOMPARE(mask.keptCount(), std::int64_t(4));
+    QCOMPARE(mask.relativeEntries(4), std::int64_t(28));
+    QCOMPARE(mask.relativeEntries(5), std::int64_t(16));
+    QCOMPARE(mask.relativeEntries(8), std::int64_t(5));
+    QCOMPARE(mask.relativeEntries(1), std::int64_t(202));
+    QCOMPARE(mask.relativeEntries(4), std::int64_t(28));   // remembered
+    // A gap of 20 inside one word, after a bit and before another.
+    std::vector<std::uint8_t> inside(64, 0);
+    inside[3] = inside[24] = inside[25] = 1;
+    QCOMPARE(Mask::fromKept(inside).relativeEntries(4), std::int64_t(4));
+    QCOMPARE(Mask::fromKept(inside).relativeEntries(3), std::int64_t(5));   // 20 / 8 = 2 fillers
+    QCOMPARE(Mask::fromKept(std::vector<std::uint8_t>(100, 0)).relativeEntries(4), std::int64_t(0));
 }
 
 QTEST_APPLESS_MAIN(TestMask)
