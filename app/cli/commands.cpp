@@ -15,6 +15,7 @@ const std::vector<Command> &commands()
         {"evaluate", "Measure accuracy, size and cost", declareEvaluate},
         {"sweep", "Measure one layer at a time at several widths", declareSweep},
         {"prune", "Masks by a criterion, into an assignment", declarePrune},
+        {"surgery", "Remove the channels that masks emptied, for real", declareSurgery},
         {"finetune", "Train the quantized network", declareFinetune},
         {"export", "Write the configured network to a file", declareExport},
         {"verify", "Run a written file beside the simulation", declareVerify},

@@ -33,6 +33,7 @@ Work declareCalibrate(CLI::App &app);
 Work declareEvaluate(CLI::App &app);
 Work declareSweep(CLI::App &app);
 Work declarePrune(CLI::App &app);
+Work declareSurgery(CLI::App &app);
 Work declareFinetune(CLI::App &app);
 Work declareExport(CLI::App &app);
 Work declareVerify(CLI::App &app);

@@ -104,6 +104,87 @@ Mask maskFrom(const Ranked &ranked, const PruneSite &site, bool structured)
     return Mask::fromKept({elements.const_data_ptr<std::uint8_t>(), std::size_t(elements.numel())});
 }
 
+/// The units of one group as they are ranked, and which channels of which layers they are.
+struct RankedGroup {
+    const ChannelGroup *group = nullptr;
+    Ranked units;
+    double sparsity = 0;
+};
+
+/// What a layer's channels say of its units: the mean over a unit's channels, in shares of the layer's own mean.
+void addScores(std::vector<double> &sums, std::vector<int> &counts, const Ranked &layer, const ChannelGroup::Part &part, bool alone)
+{
+    const double mean = std::accumulate(layer.scores.begin(), layer.scores.end(), 0.0) / double(std::max<std::size_t>(1, layer.scores.size()));
+    const double scale = alone || mean <= 0 ? 1 : 1 / mean;
+    std::vector<double> own(sums.size());
+    std::vector<int> channels(sums.size());
+    for (std::size_t c = 0; c < part.unit.size() && c < layer.scores.size(); ++c)
+        if (part.unit[c] >= 0) {
+            own[std::size_t(part.unit[c])] += layer.scores[c];
+            ++channels[std::size_t(part.unit[c])];
+        }
+    for (std::size_t u = 0; u < sums.size(); ++u)
+        if (channels[u] > 0) {
+            sums[u] += scale * own[u] / channels[u];
+            ++counts[u];
+        }
+}
+
+std::vector<RankedGroup> rankGroups(const std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks, std::span<const ChannelGroup> groups)
+{
+    std::vector<RankedGroup> ranked;
+    for (const ChannelGroup &group : groups) {
+        if (!group.removable())
+            continue;
+        std::vector<std::pair<const Ranked *, const ChannelGroup::Part *>> members;
+        double sparsity = 0;
+        int asked = 0;
+        for (std::size_t i = 0; i < tasks.size(); ++i)
+            if (const ChannelGroup::Part *part = group.part(tasks[i].site.layer, true)) {
+                members.emplace_back(&layers[i], part);
+                sparsity += tasks[i].follows ? 0 : tasks[i].sparsity;
+                asked += tasks[i].follows ? 0 : 1;
+            }
+        if (asked == 0)
+            continue;
+        std::vector<double> sums(std::size_t(group.units), 0.0);
+        std::vector<int> counts(sums.size(), 0);
+        for (const auto &[layer, part] : members)
+            addScores(sums, counts, *layer, *part, members.size() == 1);
+        RankedGroup made{&group, {}, sparsity / asked};
+        for (std::size_t u = 0; u < sums.size(); ++u)
+            made.units.scores.push_back(counts[u] > 0 ? float(sums[u] / counts[u]) : std::numeric_limits<float>::infinity());
+        made.units.keep.assign(sums.size(), 1);
+        ranked.push_back(std::move(made));
+    }
+    return ranked;
+}
+
+void keepUnits(std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks, PruneScope scope, std::span<const ChannelGroup> groups)
+{
+    std::vector<RankedGroup> ranked = rankGroups(layers, tasks, groups);
+    if (scope == PruneScope::Global && !ranked.empty()) {
+        std::vector<Ranked> units;
+        double mean = 0;
+        for (RankedGroup &each : ranked) {
+            mean += each.sparsity / double(ranked.size());
+            units.push_back(std::move(each.units));
+        }
+        keepBestOfAll(units, mean, true);
+        for (std::size_t i = 0; i < ranked.size(); ++i)
+            ranked[i].units = std::move(units[i]);
+    } else {
+        for (RankedGroup &each : ranked)
+            keepBest(each.units.scores, each.units.keep, partsToKeep(each.sparsity, each.units.keep.size()));
+    }
+    for (const RankedGroup &each : ranked)
+        for (std::size_t i = 0; i < tasks.size(); ++i)
+            if (const ChannelGroup::Part *part = each.group->part(tasks[i].site.layer, true))
+                for (std::size_t c = 0; c < part->unit.size() && c < layers[i].keep.size(); ++c)
+                    if (part->unit[c] >= 0)
+                        layers[i].keep[c] = each.units.keep[std::size_t(part->unit[c])];
+}
+
 } // namespace
 
 const PrunerRow *findPruner(const std::string &id)
@@ -114,7 +195,7 @@ const PrunerRow *findPruner(const std::string &id)
 }
 
 Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValues &options, const std::vector<PruneTask> &tasks,
-                                     PruneScope scope)
+                                     PruneScope scope, std::span<const ChannelGroup> groups)
 {
     const PrunerRow *row = findPruner(method);
     if (!row)
@@ -131,11 +212,14 @@ Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValue
             mean += task.sparsity / double(tasks.size());
             layers.push_back(std::move(ranked));
         }
-        if (scope == PruneScope::Global && !decided && !layers.empty())
+        const bool inGroups = row->structured && !groups.empty();
+        if (inGroups)
+            keepUnits(layers, tasks, scope, groups);
+        else if (scope == PruneScope::Global && !decided && !layers.empty())
             keepBestOfAll(layers, mean, row->structured);
         std::vector<Mask> masks;
         for (std::size_t i = 0; i < layers.size(); ++i) {
-            if (scope == PruneScope::Layer && !layers[i].decided)
+            if (!inGroups && scope == PruneScope::Layer && !layers[i].decided)
                 keepBest(layers[i].scores, layers[i].keep, partsToKeep(tasks[i].sparsity, layers[i].keep.size()));
             masks.push_back(maskFrom(layers[i], tasks[i].site, row->structured));
         }
@@ -143,12 +227,10 @@ Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValue
     });
 }
 
-Result<Mask> maskOf(const PruneSpec &spec, const PruneSite &site)
+bool removesChannels(const PruneSpec &spec)
 {
-    if (spec.isNone() || !spec.mask.empty())
-        return spec.mask;
-    BW_ASSIGN(const auto masks, pruneMasks(spec.method, spec.options, {{site, spec.sparsity}}, PruneScope::Layer));
-    return masks.front();
+    const PrunerRow *row = findPruner(spec.method);
+    return row && (row->structured || boolParam(spec.options, "channels"));
 }
 
 at::Tensor maskTensor(const Mask &mask, const at::Tensor &weight)

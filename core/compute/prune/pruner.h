@@ -2,11 +2,14 @@
 #pragma once
 
 #include "config/model_config.h"
+#include "network/channel_group.h"
+#include "prune/evidence.h"
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,7 @@ struct PruneSite {
     at::Tensor weight;                  ///< float32
     int channelAxis = 0;                ///< dimension of the output channels
     at::Tensor batchNormScale = {};     ///< gamma of the batch norm behind the layer, or undefined
+    SiteEvidence evidence = {};         ///< for criteria that need data
 };
 
 /// What a criterion thinks of a site: how much each part matters, the least first to go.
@@ -46,17 +50,21 @@ enum class PruneScope { Layer, Global };
 struct PruneTask {
     PruneSite site;
     double sparsity = 0;                ///< share of the elements (channels) that goes; under Global only its mean counts
+    bool follows = false;               ///< only goes with the groups of the others; its own sparsity does not count
 };
 
 /// Masks by `method`, parallel to `tasks`. Exactly round((1 - s) n) parts stay, in each layer or over all of them; among
 /// equals the lower index goes first. Globally, structured scores are divided by their layer's mean, and a layer keeps
 /// at least one percent of its elements, or a tenth of its channels, whatever its scores; at least one always.
+/// Structured criteria rank the units of `groups` instead of channels: the mean of what their layers say, each divided by
+/// its own mean (methods.md D3); channels of no group that can be cut stay. Without groups every channel stands alone.
 /// Errors: unknown method or option, NaN in a weight, a criterion that lacks what it needs.
 Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValues &options, const std::vector<PruneTask> &tasks,
-                                     PruneScope scope);
+                                     PruneScope scope, std::span<const ChannelGroup> groups = {});
 
-/// The mask of a spec: its own, or what its method makes of this layer alone; empty where nothing is pruned.
-Result<Mask> maskOf(const PruneSpec &spec, const PruneSite &site);
+/// Whether a channel of which a mask leaves nothing is gone with its bias and batch norm: of structured criteria, and of
+/// others under their option `channels`.
+bool removesChannels(const PruneSpec &spec);
 
 /// The mask over a weight as a bool tensor of its shape.
 at::Tensor maskTensor(const Mask &mask, const at::Tensor &weight);

@@ -7,12 +7,28 @@
 
 namespace bitwright {
 
+namespace {
+
+ParamSpec channelsOption()
+{
+    return {"channels", ParamType::Bool, ParamValue(false), 0, 0, {}, {},
+            "A channel of which nothing is left goes with its bias and batch norm, so that surgery can remove it.", false};
+}
+
+} // namespace
+
 const std::vector<PrunerRow> &prunerRows()
 {
-    static const std::vector<PrunerRow> rows{
-        magnitudeRow(), qualityRow(), nmRow(), randomWeightRow(),
-        l1Row(), l2Row(), slimmingRow(), medianRow(), randomRow(),
-    };
+    static const std::vector<PrunerRow> rows = [] {
+        std::vector<PrunerRow> table{
+            magnitudeRow(), qualityRow(), nmRow(), taylorWeightRow(), randomWeightRow(),
+            l1Row(), l2Row(), slimmingRow(), medianRow(), taylorRow(), apozRow(), randomRow(),
+        };
+        for (PrunerRow &row : table)
+            if (!row.structured)
+                row.traits.options.push_back(channelsOption());
+        return table;
+    }();
     return rows;
 }
 
@@ -39,6 +55,20 @@ at::Tensor randomScores(std::int64_t parts, const ParamValues &options, const st
 at::Tensor channelRows(const PruneSite &site)
 {
     return site.weight.movedim(site.channelAxis, 0).flatten(1);
+}
+
+MethodTraits dataTraits(MethodTraits traits)
+{
+    traits.needsData = true;
+    return traits;
+}
+
+Status needsEvidence(const PruneSite &site, const std::string &method)
+{
+    if (site.evidence.defined())
+        return {};
+    return fail(ErrorKind::Invalid, site.layer + ", " + method + " looks at gradients and activations and no data was run; give data (--data), "
+                                        "or make the mask first by `prune`");
 }
 
 } // namespace bitwright

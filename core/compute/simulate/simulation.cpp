@@ -84,6 +84,7 @@ Result<std::unique_ptr<Simulation>> Simulation::make(std::shared_ptr<const Netwo
                                                  : ParameterMap{});
     ResolvedConfig complete = config;
     BW_CHECK(fillMasks(complete, *simulation->m_network, folded, state));
+    silencedParameters(*simulation->m_network, folded, complete).apply(simulation->m_parameters);
     for (std::size_t i = 0; i < bindings.size(); ++i) {
         auto found = complete.find(bindings[i].info.name);
         if (found == complete.end() || bindings[i].info.status != LayerStatus::Quantizable)

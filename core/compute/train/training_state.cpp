@@ -17,6 +17,8 @@ Result<std::unique_ptr<TrainingState>> TrainingState::make(const FineTuneInput &
     BW_CHECK(state->makeVariables());
     auto *self = state.get();
     state->m_tap = [self](std::size_t binding, int, const at::Tensor &x, bool mayOverwrite) {
+        if (self->m_watch.contains(binding))
+            self->m_watched[binding] = x;
         Quantizer *quantizer = self->m_slots[binding].activation.get();
         if (!quantizer)
             return x;
@@ -82,45 +84,125 @@ Status TrainingState::makeVariables()
         for (const Learnable &learnable : m_slots[i].learnables)
             trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, false});
     }
-    holdMasks();
+    m_silenced = silencedParameters(*m_input->network, m_input->foldBatchNorm, m_config);
     if (trained.empty())
         return fail(ErrorKind::Invalid, "network, it has no trainable parameters; fine-tuning has nothing to change");
     BW_ASSIGN(m_optimizer, makeOptimizer(m_input->options, std::move(trained)));
     return {};
 }
 
-/// Pruned entries start at zero. They get no gradient, so neither momentum nor weight decay ever moves them.
-void TrainingState::holdMasks()
+/// The variables that a layer's mask touches. Under folded batch norm bias and gamma are no variables of the graph; the
+/// forward pass masks them.
+void TrainingState::eachMasked(const Slot &slot, const Masked &visit) const
+{
+    if (!slot.mask.kept.defined())
+        return;
+    const Graph &graph = m_input->network->executor(m_input->foldBatchNorm).graph();
+    const auto one = [&](std::size_t parameter, const at::Tensor &stays) {
+        const std::string &name = graph.parameters[parameter].name;
+        const auto found = m_variables.find(name);
+        if (found != m_variables.end() && found->second.sizes() == stays.sizes())
+            visit(name, stays);
+    };
+    one(slot.mask.parameter, slot.mask.kept);
+    for (const auto &[parameter, stays] : slot.mask.channels)
+        one(parameter, stays);
+}
+
+/// Pruned entries are put to zero. They get no gradient, so neither momentum nor weight decay ever moves them.
+void TrainingState::holdMask(const Slot &slot)
 {
     const at::NoGradGuard noGrad;
-    const Graph &graph = m_input->network->executor(m_input->foldBatchNorm).graph();
-    const auto zero = [&](std::size_t parameter, const at::Tensor &stays) {
-        const auto variable = m_variables.find(graph.parameters[parameter].name);
-        if (variable != m_variables.end() && variable->second.sizes() == stays.sizes())
-            variable->second.mul_(stays);
-    };
-    for (const Slot &slot : m_slots) {
-        if (!slot.mask.kept.defined())
-            continue;
-        zero(slot.mask.parameter, slot.mask.kept);
-        for (const auto &[parameter, stays] : slot.mask.channels)
-            zero(parameter, stays);
+    eachMasked(slot, [&](const std::string &name, const at::Tensor &stays) {
+        m_variables.at(name).mul_(stays);
+        m_optimizer->hold(name, stays);
+    });
+}
+
+void TrainingState::holdMasks()
+{
+    if (m_regrow)
+        return;
+    for (const Slot &slot : m_slots)
+        holdMask(slot);
+}
+
+/// With regrowth the value is zero and the gradient that of the dense weight: w - w is 0, its second half has no gradient.
+void TrainingState::applyMask(const Slot &slot, std::vector<at::Tensor> &bound) const
+{
+    if (!m_regrow) {
+        slot.mask.apply(bound);
+        return;
     }
+    if (!slot.mask.kept.defined())
+        return;
+    const auto soft = [&](std::size_t parameter, const at::Tensor &stays) {
+        at::Tensor &tensor = bound[parameter];
+        tensor = at::where(stays, tensor, tensor - tensor.detach());
+    };
+    soft(slot.mask.parameter, slot.mask.kept);
+    for (const auto &[parameter, stays] : slot.mask.channels)
+        soft(parameter, stays);
+}
+
+at::Tensor TrainingState::variable(const std::string &name) const
+{
+    const auto found = m_variables.find(name);
+    return found == m_variables.end() ? at::Tensor() : found->second;
+}
+
+WeightsState TrainingState::weights() const
+{
+    WeightsState now{"in training", {}};
+    for (const auto &[name, tensor] : m_variables)
+        now.tensors[name] = tensor.detach();
+    return now;
+}
+
+PruneSpec TrainingState::pruning(const std::string &layer) const
+{
+    const auto found = m_config.find(layer);
+    return found == m_config.end() ? PruneSpec{} : found->second.prune;
+}
+
+Status TrainingState::setPruning(const std::map<std::string, PruneSpec> &masks)
+{
+    const auto &bindings = m_input->network->executor(m_input->foldBatchNorm).bindings();
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        const auto mask = masks.find(bindings[i].info.name);
+        if (mask == masks.end() || bindings[i].info.status != LayerStatus::Quantizable)
+            continue;
+        ++found;
+        m_config[mask->first].prune = mask->second;
+        m_slots[i].mask = layerMask(*m_input->network, m_input->foldBatchNorm, bindings[i], mask->second);
+        if (!m_regrow)
+            holdMask(m_slots[i]);
+    }
+    if (found != masks.size())
+        return fail(ErrorKind::Internal, "masks, they name a layer that cannot be pruned; report it");
+    return {};
+}
+
+void TrainingState::watchInputs(const std::vector<std::size_t> &bindings)
+{
+    m_watch.insert(bindings.begin(), bindings.end());
 }
 
 Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    m_silenced.apply(bound);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         const LayerMask &mask = m_slots[i].mask;
-        mask.apply(bound);
+        applyMask(m_slots[i], bound);
         if (!m_slots[i].weight)
             continue;
         at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
         if (m_slots[i].weightFollows)
             BW_CHECK(m_slots[i].weight->calibrate(mask.survivors(weight.detach())));
         weight = m_slots[i].weight->forward(weight);
-        mask.apply(bound);
+        applyMask(m_slots[i], bound);
     }
     return {};
 }
@@ -155,6 +237,8 @@ ParameterMap TrainingState::snapshot() const
     ParameterMap copy;
     for (const auto &[name, tensor] : m_variables)
         copy[name] = tensor.detach().clone();
+    for (const Slot &slot : m_slots)
+        eachMasked(slot, [&](const std::string &name, const at::Tensor &stays) { copy.at(name).mul_(stays); });
     return copy;
 }
 

@@ -6,7 +6,10 @@
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,7 +23,7 @@ public:
     /// One pass over a batch; scores with gradients when grad mode is on.
     Result<at::Tensor> forward(const at::Tensor &batch, std::stop_token stop);
     void step(double learningRate);
-    /// A copy of the variables and buffers by the original names.
+    /// A copy of the variables and buffers by the original names; what is pruned is zero in it.
     [[nodiscard]] ParameterMap snapshot() const;
     void setBuffers(const ParameterMap &buffers);
     /// The assignment to evaluate with: learned and given values; weights that follow have none.
@@ -29,12 +32,39 @@ public:
     [[nodiscard]] TensorArchive save() const;
     Status restore(const TensorArchive &archive, const std::string &path);
 
+    // ---- what policies work with ----
+
+    [[nodiscard]] const Network &network() const { return *m_input->network; }
+    [[nodiscard]] bool folded() const { return m_input->foldBatchNorm; }
+    /// A variable by its name in the original graph, or undefined. It shares its storage and gradient with the training.
+    [[nodiscard]] at::Tensor variable(const std::string &name) const;
+    /// The weights as they are now; the tensors are shared, not copied.
+    [[nodiscard]] WeightsState weights() const;
+    /// How a layer is pruned now; none for a layer without a mask.
+    [[nodiscard]] PruneSpec pruning(const std::string &layer) const;
+    /// Other masks for these layers, used from the next forward pass on; they stand in evaluationConfig(). Held masks zero
+    /// weight, gradient and the optimizer's state of what they prune.
+    Status setPruning(const std::map<std::string, PruneSpec> &masks);
+    /// True: what is pruned is zero for the network but goes on learning behind it (straight-through), so that a later mask
+    /// may bring it back. False, as at the start: it is held at zero. To be set before holdMasks().
+    void letRegrow(bool regrow) { m_regrow = regrow; }
+    /// Puts pruned weights to zero where masks are held; once, after policies said what they want.
+    void holdMasks();
+    /// Keep the inputs of these layers (before they are quantized) of each training pass.
+    void watchInputs(const std::vector<std::size_t> &bindings);
+    /// What the last pass saw, by binding, with gradient.
+    [[nodiscard]] const std::map<std::size_t, at::Tensor> &watched() const { return m_watched; }
+
 private:
     TrainingState() = default;
     Status makeQuantizers();
     Status makeVariables();
     Status quantizeWeights(std::vector<at::Tensor> &bound);
-    void holdMasks();
+    struct Slot;
+    void applyMask(const Slot &slot, std::vector<at::Tensor> &bound) const;
+    void holdMask(const Slot &slot);
+    using Masked = std::function<void(const std::string &name, const at::Tensor &stays)>;
+    void eachMasked(const Slot &slot, const Masked &visit) const;
 
     struct Slot {
         std::unique_ptr<Quantizer> weight, activation;
@@ -46,8 +76,12 @@ private:
     ResolvedConfig m_config;            ///< the input's with every mask made
     ParameterMap m_variables;           ///< every parameter and buffer of the original graph, ours to change
     std::vector<Slot> m_slots;          ///< by binding
+    LayerMask m_silenced;               ///< what removed channels silence beyond their layers
     std::unique_ptr<Optimizer> m_optimizer;
     Tap m_tap;
+    bool m_regrow = false;
+    std::set<std::size_t> m_watch;
+    std::map<std::size_t, at::Tensor> m_watched;
 };
 
 } // namespace bitwright
