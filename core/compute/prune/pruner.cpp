@@ -71,6 +71,40 @@ void keepBestOfAll(std::vector<Ranked> &layers, double sparsity, bool structured
             entry = keep[at++];
 }
 
+/// The parts that a pattern cuts a weight into: a tensor over elements as [parts before, kernel height, width].
+enum class Pattern { Element, Kernel, Row, Column };
+
+/// Only maps have kernels: linear weights are cut into single elements whatever the pattern.
+Pattern patternOf(const ParamValues &options, const at::Tensor &weight)
+{
+    const std::string name = textParam(options, "pattern", "element");
+    if (name == "element" || weight.dim() < 3)
+        return Pattern::Element;
+    return name == "kernel" ? Pattern::Kernel : name == "row" ? Pattern::Row : Pattern::Column;
+}
+
+at::Tensor asKernels(const at::Tensor &elements, const at::Tensor &weight)
+{
+    return elements.reshape({-1, weight.dim() > 3 ? weight.size(-2) : 1, weight.size(-1)});
+}
+
+/// The mean score of each part, in storage order. The mean and not the sum: kernels of several sizes meet in one ranking.
+at::Tensor partScores(const at::Tensor &scores, const at::Tensor &weight, Pattern pattern)
+{
+    const at::Tensor kernels = asKernels(scores, weight);
+    return pattern == Pattern::Kernel ? kernels.flatten(1).mean(1) : kernels.mean(pattern == Pattern::Row ? 2 : 1);
+}
+
+at::Tensor elementsOf(const at::Tensor &parts, const at::Tensor &weight, Pattern pattern)
+{
+    const at::Tensor kernels = asKernels(at::empty(weight.sizes(), at::TensorOptions().device(at::kMeta)), weight);
+    const std::int64_t count = kernels.size(0), height = kernels.size(1), width = kernels.size(2);
+    const at::Tensor shaped = pattern == Pattern::Kernel ? parts.reshape({count, 1, 1})
+                              : pattern == Pattern::Row  ? parts.reshape({count, height, 1})
+                                                         : parts.reshape({count, 1, width});
+    return shaped.expand({count, height, width}).contiguous();
+}
+
 Result<Ranked> rank(const PrunerRow &row, const PruneTask &task, const ParamValues &options)
 {
     const at::Tensor &weight = task.site.weight;
@@ -80,7 +114,14 @@ Result<Ranked> rank(const PrunerRow &row, const PruneTask &task, const ParamValu
     if (!weight.isfinite().all().item<bool>())
         return fail(ErrorKind::Numeric, task.site.layer + ", its weight holds NaN or infinity and cannot be ranked; mend the network");
     BW_ASSIGN(const PruneScores found, row.score(task.site, options, task.sparsity));
-    const at::Tensor scores = found.scores.to(at::kFloat).contiguous().reshape({-1});
+    at::Tensor scores = found.scores.to(at::kFloat);
+    if (const Pattern pattern = patternOf(options, weight); !row.structured && pattern != Pattern::Element) {
+        if (found.decided.defined())
+            return fail(ErrorKind::Invalid, task.site.layer + ", " + row.traits.id + " decides weight by weight under these options, which leaves no "
+                                                "pattern to choose; leave out the pattern, or the option that decides");
+        scores = partScores(scores, weight, pattern);
+    }
+    scores = scores.contiguous().reshape({-1});
     Ranked ranked;
     ranked.scores.assign(scores.const_data_ptr<float>(), scores.const_data_ptr<float>() + scores.numel());
     ranked.keep.assign(ranked.scores.size(), 1);
@@ -93,10 +134,15 @@ Result<Ranked> rank(const PrunerRow &row, const PruneTask &task, const ParamValu
     return ranked;
 }
 
-Mask maskFrom(const Ranked &ranked, const PruneSite &site, bool structured)
+Mask maskFrom(const Ranked &ranked, const PruneSite &site, bool structured, const ParamValues &options)
 {
-    if (!structured)
-        return Mask::fromKept(ranked.keep);
+    if (!structured) {
+        const Pattern pattern = patternOf(options, site.weight);
+        if (pattern == Pattern::Element)
+            return Mask::fromKept(ranked.keep);
+        const at::Tensor elements = elementsOf(at::tensor(ranked.keep, at::kByte), site.weight, pattern);
+        return Mask::fromKept({elements.const_data_ptr<std::uint8_t>(), std::size_t(elements.numel())});
+    }
     std::vector<std::int64_t> shape(std::size_t(site.weight.dim()), 1);
     shape[std::size_t(site.channelAxis)] = -1;
     const at::Tensor channels = at::tensor(ranked.keep, at::kByte).reshape(shape);
@@ -185,6 +231,11 @@ void keepUnits(std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks,
                         layers[i].keep[c] = each.units.keep[std::size_t(part->unit[c])];
 }
 
+bool canBeCut(const std::string &layer, std::span<const ChannelGroup> groups)
+{
+    return std::ranges::any_of(groups, [&](const ChannelGroup &group) { return group.removable() && group.part(layer, true); });
+}
+
 } // namespace
 
 const PrunerRow *findPruner(const std::string &id)
@@ -206,13 +257,17 @@ Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValue
         std::vector<Ranked> layers;
         double mean = 0;
         bool decided = false;
+        const bool inGroups = row->structured && !groups.empty();
         for (const PruneTask &task : tasks) {
+            if (inGroups && !canBeCut(task.site.layer, groups)) {
+                layers.push_back({{}, std::vector<std::uint8_t>(std::size_t(task.site.weight.size(task.site.channelAxis)), 1), false});
+                continue;
+            }
             BW_ASSIGN(Ranked ranked, rank(*row, task, complete));
             decided = decided || ranked.decided;
             mean += task.sparsity / double(tasks.size());
             layers.push_back(std::move(ranked));
         }
-        const bool inGroups = row->structured && !groups.empty();
         if (inGroups)
             keepUnits(layers, tasks, scope, groups);
         else if (scope == PruneScope::Global && !decided && !layers.empty())
@@ -221,7 +276,7 @@ Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValue
         for (std::size_t i = 0; i < layers.size(); ++i) {
             if (!inGroups && scope == PruneScope::Layer && !layers[i].decided)
                 keepBest(layers[i].scores, layers[i].keep, partsToKeep(tasks[i].sparsity, layers[i].keep.size()));
-            masks.push_back(maskFrom(layers[i], tasks[i].site, row->structured));
+            masks.push_back(maskFrom(layers[i], tasks[i].site, row->structured, complete));
         }
         return masks;
     });

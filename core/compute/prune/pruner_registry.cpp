@@ -32,6 +32,12 @@ const std::vector<PrunerRow> &prunerRows()
     return rows;
 }
 
+ParamSpec patternOption()
+{
+    return {"pattern", ParamType::Choice, ParamValue(std::string("element")), 0, 0, {"element", "kernel", "row", "column"}, {},
+            "What goes as a whole: single weights, kernels (one input of one output), or rows or columns of kernels. Linear layers: single weights.", false};
+}
+
 ParamSpec seedOption()
 {
     return {"seed", ParamType::Int, ParamValue(std::int64_t(0)), 0, 9007199254740992.0, {}, {}, "Same seed, same mask.", false};

@@ -26,7 +26,7 @@ std::vector<bool> removedChannels(const LayerInfo &layer, const PruneSpec &spec)
         return {};
     const at::Tensor shape = at::empty(layer.weightShape, at::TensorOptions().device(at::kMeta));
     const at::Tensor gone = emptiedChannels(spec.mask, shape, layer.channelAxis).contiguous();
-    return {gone.const_data_ptr<bool>(), gone.const_data_ptr<bool>() + gone.numel()};
+    return std::vector<bool>(gone.const_data_ptr<bool>(), gone.const_data_ptr<bool>() + gone.numel());   // braces would list two bools
 }
 
 /// The other layers that share a group with a named one, and what is wrong with the named ones.
@@ -139,11 +139,13 @@ PruneSite pruneSite(const Network &network, const LayerBinding &binding, const a
 {
     PruneSite site{binding.info.name, weight.detach().to(at::kFloat), binding.info.channelAxis, {}};
     const LayerInfo *layer = network.summary().layer(binding.info.name);
-    if (layer && !layer->batchNorm.empty()) {
-        const ParameterMap all = network.parameters(false, state.tensors);
-        if (const auto gamma = all.find(layer->batchNorm + ".weight"); gamma != all.end())
-            site.batchNormScale = gamma->second.detach().to(at::kFloat);
-    }
+    if (!layer || layer->batchNorm.empty())
+        return site;
+    const std::string gamma = layer->batchNorm + ".weight";
+    if (const auto own = state.tensors.find(gamma); own != state.tensors.end())
+        site.batchNormScale = own->second.detach().to(at::kFloat);
+    else if (const Parameter *loaded = network.graph().parameter(gamma))
+        site.batchNormScale = loaded->tensor.detach().to(at::kFloat);
     return site;
 }
 

@@ -21,6 +21,19 @@ PruneSite siteOf(const at::Tensor &weight, const std::string &layer = "layer")
     return {layer, weight, 0, {}};
 }
 
+/// The upstream gradient of methods.md.
+at::Tensor g8()
+{
+    return at::tensor({0.1F, 0.2F, 0.3F, 0.4F, 0.5F, 0.6F, 0.7F, 0.8F});
+}
+
+/// As if one batch had been run.
+SiteEvidence evidence(const at::Tensor &gradient)
+{
+    const std::int64_t channels = gradient.size(0);
+    return {gradient, gradient.abs(), gradient.square(), at::arange(1, channels + 1).to(at::kFloat), at::linspace(0.9, 0.1, channels)};
+}
+
 QString text(const Mask &mask)
 {
     QString bits;
@@ -50,6 +63,14 @@ private Q_SLOTS:
     void filters();
     void slimming();
     void geometricMedian();
+    void taylor_data();
+    void taylor();
+    void taylorOfWeights();
+    void shareOfZeros();
+    void withoutDataAnError();
+    void partsOfKernels_data();
+    void partsOfKernels();
+    void groupsLeaveOutWhatCannotBeCut();
     void globalStructuredRankingForgetsScale();
     void everyCriterion_data();
     void everyCriterion();
@@ -165,6 +186,103 @@ void TestPruners::geometricMedian()
     QCOMPARE(pruned("median", line, 0.5), QStringLiteral("11000011"));
 }
 
+void TestPruners::taylor_data()
+{
+    QTest::addColumn<QString>("form");
+    QTest::addColumn<QList<double>>("scores");
+    // methods.md D3: W8 as two filters of four with G8.
+    QTest::newRow("signed") << QStringLiteral("signed") << QList<double>{0.37, 2.12};
+    QTest::newRow("abs") << QStringLiteral("abs") << QList<double>{0.37, 2.12};
+    QTest::newRow("activation") << QStringLiteral("activation") << QList<double>{1, 2};
+}
+
+void TestPruners::taylor()
+{
+    QFETCH(QString, form);
+    QFETCH(QList<double>, scores);
+    PruneSite site = siteOf(w8().reshape({2, 4}));
+    site.evidence = evidence(g8().reshape({2, 4}));
+    const auto found = findPruner("taylor")->score(site, {{"form", form.toStdString()}}, 0);
+    for (int i = 0; i < 2; ++i)
+        QVERIFY(std::abs(found->scores[i].item<double>() - scores[i]) < 1e-6);
+    // Gradients of both signs: the sums cancel, the magnitudes do not. w g is .12, -.14, .09, -.02 in the first filter.
+    site.evidence = evidence((g8() * at::tensor({-1.F, 1.F, -1.F, 1.F, 1.F, 1.F, 1.F, 1.F})).reshape({2, 4}));
+    const double first = findPruner("taylor")->score(site, {{"form", form.toStdString()}}, 0)->scores[0].item<double>();
+    QVERIFY(std::abs(first - (form == QStringLiteral("signed") ? 0.05 : scores[0])) < 1e-6);
+}
+
+void TestPruners::taylorOfWeights()
+{
+    // |w g| of W8 and G8: .12, .14, .09, .02, .05, .24, .63, 1.2.
+    PruneSite site = siteOf(w8());
+    site.evidence = evidence(g8());
+    for (const char *form : {"abs", "square"}) {
+        const auto masks = pruneMasks("taylor_weight", {{"form", std::string(form)}}, {{site, 0.5}}, PruneScope::Layer);
+        QCOMPARE(text(masks->front()), QStringLiteral("01000111"));
+    }
+    const auto squares = findPruner("taylor_weight")->score(site, {{"form", std::string("square")}}, 0);
+    QVERIFY(std::abs(squares->scores[7].item<double>() - 1.44) < 1e-6);
+}
+
+// The most zeros go first.
+void TestPruners::shareOfZeros()
+{
+    PruneSite site = siteOf(w8().reshape({4, 2}));
+    site.evidence = evidence(g8().reshape({4, 2}));
+    site.evidence.zeroShare = at::tensor({0.2F, 0.9F, 0.5F, 0.95F});
+    QCOMPARE(text(pruneMasks("apoz", {}, {{site, 0.5}}, PruneScope::Layer)->front()), QStringLiteral("11001100"));
+    site.evidence.zeroShare = at::Tensor();
+    const auto none = pruneMasks("apoz", {}, {{site, 0.5}}, PruneScope::Layer);
+    QVERIFY(!none && none.error().message.find("no ReLU") != std::string::npos);
+}
+
+void TestPruners::withoutDataAnError()
+{
+    for (const PrunerRow &row : prunerRows()) {
+        const auto masks = pruneMasks(row.traits.id, {}, {{{"x", w8().reshape({4, 2}), 0, at::ones({4})}, 0.5}}, PruneScope::Layer);
+        QCOMPARE(masks.has_value(), !row.traits.needsData);
+        QVERIFY(masks || masks.error().message.find("--data") != std::string::npos);
+    }
+}
+
+void TestPruners::partsOfKernels_data()
+{
+    QTest::addColumn<QString>("pattern");
+    QTest::addColumn<double>("sparsity");
+    QTest::addColumn<QString>("mask");
+    // Two kernels of 2 x 2, (1 9 / 2 8) and (5 6 / 3 4): by hand.
+    QTest::newRow("element") << QStringLiteral("element") << 0.5 << QStringLiteral("01011100");
+    QTest::newRow("kernel: means 5 and 4.5") << QStringLiteral("kernel") << 0.5 << QStringLiteral("11110000");
+    QTest::newRow("row: means 5, 5, 5.5, 3.5") << QStringLiteral("row") << 0.5 << QStringLiteral("00111100");
+    QTest::newRow("column: means 1.5, 8.5, 4, 5") << QStringLiteral("column") << 0.5 << QStringLiteral("01010101");
+    QTest::newRow("row, a quarter") << QStringLiteral("row") << 0.25 << QStringLiteral("11111100");
+}
+
+void TestPruners::partsOfKernels()
+{
+    QFETCH(QString, pattern);
+    QFETCH(double, sparsity);
+    QFETCH(QString, mask);
+    const at::Tensor kernels = at::tensor({1.F, 9.F, 2.F, 8.F, 5.F, -6.F, 3.F, 4.F}).reshape({2, 1, 2, 2});
+    QCOMPARE(pruned("magnitude", kernels, sparsity, {{"pattern", pattern.toStdString()}}), mask);
+    // A linear weight has no kernels: it goes by element.
+    QCOMPARE(pruned("magnitude", w8().reshape({2, 4}), 0.5, {{"pattern", pattern.toStdString()}}), QStringLiteral("11000011"));
+    const QString both = pruned("quality", kernels, 0.5, {{"pattern", std::string("kernel")}, {"quality", 0.5}});
+    QVERIFY2(both.contains(QStringLiteral("leave out the pattern")), qPrintable(both));
+}
+
+// A layer without a batch norm stops slimming only where its channels could go.
+void TestPruners::groupsLeaveOutWhatCannotBeCut()
+{
+    ChannelGroup group{{{"conv", true, true, 0, {0, 1, 2, 3}}}, 4, {}}, fixed{{{"fc", true, true, 0, {0, 1}}}, 2, "it is the network's output"};
+    const PruneSite conv{"conv", w8().reshape({4, 2}), 0, at::tensor({0.5F, -0.1F, 0.0F, -2.F})};
+    const std::vector<ChannelGroup> groups{group, fixed};
+    const auto masks = pruneMasks("slimming", {}, {{conv, 0.5}, {siteOf(w8().reshape({2, 4}), "fc"), 0.5}}, PruneScope::Layer, groups);
+    QVERIFY2(masks.has_value(), masks ? "" : masks.error().message.c_str());
+    QCOMPARE(text((*masks)[0]), QStringLiteral("11000011"));
+    QCOMPARE(text((*masks)[1]), QStringLiteral("11111111"));
+}
+
 void TestPruners::globalStructuredRankingForgetsScale()
 {
     at::manual_seed(3);
@@ -198,7 +316,7 @@ void TestPruners::everyCriterion()
     at::manual_seed(5);
     for (const at::Tensor &weight : {at::randn({8, 4, 3, 3}), at::zeros({8, 12}), at::full({8, 4}, 2.F), at::ones({1, 1})}) {
         const std::int64_t channels = weight.size(0);
-        const PruneSite site{"x", weight, 0, at::arange(1, channels + 1).to(at::kFloat)};
+        const PruneSite site{"x", weight, 0, at::arange(1, channels + 1).to(at::kFloat), evidence(at::randn_like(weight))};
         for (const double sparsity : {0.0, 0.5}) {
             const auto masks = pruneMasks(method, {}, {{site, sparsity}}, PruneScope::Layer);
             QVERIFY2(masks.has_value(), masks ? "" : masks.error().message.c_str());

@@ -15,6 +15,9 @@ PrunerRow l2Row();
 PrunerRow slimmingRow();
 PrunerRow medianRow();
 PrunerRow randomRow();
+PrunerRow taylorWeightRow();
+PrunerRow taylorRow();
+PrunerRow apozRow();
 
 /// The traits of a criterion, without roles and bits, which are of quantizers.
 inline MethodTraits prunerTraits(std::string id, std::string title, std::string paper, int year, std::string summary,
@@ -31,6 +34,13 @@ inline MethodTraits prunerTraits(std::string id, std::string title, std::string 
     return traits;
 }
 
+/// The traits of a criterion that looks at gradients or activations.
+MethodTraits dataTraits(MethodTraits traits);
+/// An error that asks for data where none was run.
+Status needsEvidence(const PruneSite &site, const std::string &method);
+
+/// "pattern" of the criteria that score single weights.
+ParamSpec patternOption();
 /// "seed" of the random criteria.
 ParamSpec seedOption();
 /// One uniform number per part, the same for the same seed and layer on every machine.

@@ -26,7 +26,7 @@ PrunerRow qualityRow()
     return {prunerTraits("quality", "Quality factor", "Han et al., NeurIPS 2015", 2015,
                          "The weights closer to zero than a factor times the layer's standard deviation go.",
                          {{"quality", ParamType::Real, ParamValue(0.0), 0, kMost, {}, {},
-                           "The factor. Not given: it follows from the sparsity.", true}}),
+                           "The factor. Not given: it follows from the sparsity.", true}, patternOption()}),
             false, score};
 }
 
