@@ -2,6 +2,7 @@
 #include "cost/size_model.h"
 
 #include "config/uniform_form.h"
+#include "cost/channels_gone.h"
 
 #include <algorithm>
 #include <bit>
@@ -79,6 +80,7 @@ ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, boo
         if (!layer.batchNorm.empty())
             foldable.insert(layer.batchNorm);
 
+    const auto liveMacs = liveMacShares(model, config);
     ModelCost cost;
     double listed = 0;
     for (const auto &layer : model.layers) {
@@ -98,7 +100,8 @@ ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, boo
             one.restBits = restBits(layer, foldBatchNorm, batchNormListed);
         }
         one.macs = double(layer.macs);
-        one.bops = one.macs * codeBits(spec.weight) * codeBits(spec.activation);
+        const auto live = liveMacs.find(layer.name);
+        one.bops = one.macs * (live == liveMacs.end() ? 1 : live->second) * codeBits(spec.weight) * codeBits(spec.activation);
         cost.sizeBits += one.totalBits();
         cost.bops += one.bops;
         cost.layers.emplace(layer.name, one);

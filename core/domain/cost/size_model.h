@@ -26,7 +26,9 @@ struct LayerCost {
     double sideBits = 0;         ///< scales and zero points of weight and activation
     double restBits = 0;         ///< bias (float32) and, unless folded, its batch norm
     double macs = 0;
-    double bops = 0;             ///< MACs times weight bits times activation bits (32 when float)
+    /// MACs times weight bits times activation bits (32 when float); less what channels save that structured masks took
+    /// away, here and as inputs of others. Single zeros save nothing here: macs * keptShare is what hardware could save.
+    double bops = 0;
     [[nodiscard]] double totalBits() const { return weightBits + sideBits + restBits; }
     friend bool operator==(const LayerCost &, const LayerCost &) = default;
 };
