@@ -15,6 +15,16 @@ std::string versionsText()
     return std::string("bitwright " BITWRIGHT_VERSION ", libtorch " TORCH_VERSION);
 }
 
+std::string timeText()
+{
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm utc{};
+    gmtime_r(&now, &utc);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    return text;
+}
+
 Metric defaultMetric(const Dataset &data)
 {
     return data.labelled() ? Metric::Top1 : Metric::Agreement;
@@ -45,17 +55,15 @@ TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, cons
     trial.epoch = context.epoch;
     trial.seconds = estimate.seconds;
     trial.versions = versionsText();
-    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    std::tm utc{};
-    gmtime_r(&now, &utc);
-    char text[32];
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    trial.created = text;
+    trial.created = timeText();
     return trial;
 }
 
-TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metric metric, const std::string &data,
-                       std::uint64_t seed)
+namespace {
+
+/// A point of either kind of sweep.
+template <typename Point>
+TrialRecord pointTrial(const ModelSummary &model, const Point &point, Metric metric, const std::string &data, std::uint64_t seed)
 {
     ModelCost cost;
     cost.sizeBits = double(point.sizeBytes) * 8;
@@ -66,6 +74,20 @@ TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metr
     estimate.high = point.high;
     estimate.samples = point.samples;
     return makeTrial(model, point.config, cost, metric, estimate, {"sweep", data, {}, seed, -1});
+}
+
+} // namespace
+
+TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metric metric, const std::string &data,
+                       std::uint64_t seed)
+{
+    return pointTrial(model, point, metric, data, seed);
+}
+
+TrialRecord sensitivityTrial(const ModelSummary &model, const SensitivityResult &point, Metric metric, const std::string &data,
+                             std::uint64_t seed)
+{
+    return pointTrial(model, point, metric, data, seed);
 }
 
 } // namespace bitwright

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cost/size_model.h"
+#include "search/sensitivity.h"
 #include "search/sweep.h"
 #include "simulate/evaluator.h"
 #include "trial/trial_record.h"
@@ -27,8 +28,14 @@ TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, cons
 TrialRecord sweepTrial(const ModelSummary &model, const SweepResult &point, Metric metric, const std::string &data,
                        std::uint64_t seed);
 
+/// The same of a pruned layer.
+TrialRecord sensitivityTrial(const ModelSummary &model, const SensitivityResult &point, Metric metric, const std::string &data,
+                             std::uint64_t seed);
+
 /// "bitwright 0.1.0, libtorch 2.13.0".
 std::string versionsText();
+/// Now, "2026-01-31T12:00:00Z".
+std::string timeText();
 /// top1 with labels, agreement without.
 Metric defaultMetric(const Dataset &data);
 

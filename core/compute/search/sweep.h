@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "search/layer_walk.h"
 #include "simulate/calibration.h"
-#include "simulate/evaluator.h"
 
 #include <functional>
 #include <string>
@@ -36,9 +36,7 @@ struct SweepOptions {
     std::int64_t memoryBytes = std::int64_t(1) << 30;   ///< live sets held at a time
 };
 
-/// Sweeps layer after layer. The float prefix of each layer is computed once: the live sets move through the network
-/// with the layer under test, so the whole costs about half of as many full evaluations. `onPoint` gets each finished
-/// point; after a cancellation those reported stay valid.
+/// Sweeps layer after layer; costs and cancellation as in walkLayers().
 Result<std::vector<SweepResult>> sweep(Evaluator &evaluator, std::shared_ptr<const Network> network, const SweepOptions &options,
                                        const ActivationStatistics &statistics, const Catalog &catalog, const JobContext &context,
                                        const std::function<void(const SweepResult &)> &onPoint = {});
