@@ -3,12 +3,15 @@
 #include "format.h"
 #include "inputs.h"
 
+#include "base/replace_file.h"
 #include "catalog/options_text.h"
 #include "cost/size_model.h"
+#include "exporters/pt2_writer.h"
 #include "prune/target.h"
 #include "quant/quantizer.h"
 #include "simulate/evidence.h"
 #include "simulate/masking.h"
+#include "simulate/surgery.h"
 
 #include <CLI/CLI.hpp>
 
@@ -21,7 +24,7 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-    std::string model, method, scope = "layer", target = "share", config, data, output;
+    std::string model, method, scope = "layer", target = "share", config, data, output, applyTo, appliedConfig;
     double sparsity = 0;
     std::vector<std::string> layerPairs, optionPairs;
     std::map<std::string, double> layers;             ///< the pairs, split
@@ -95,6 +98,14 @@ Result<Evidence> evidenceFor(const Options &options, const MethodTraits &method,
     return collectEvidence(network, folded, {}, *data, kEvidenceSamples, console.job());
 }
 
+/// --apply-to: the network without the channels that the masks emptied.
+Status applyMasks(const Options &options, const Network &network, const ModelConfig &config, Console &console)
+{
+    BW_ASSIGN(const CutNetwork cut, cutNetwork(network, config, {}, options.applyTo, console.job()));
+    BW_CHECK(writeGraphPt2(cut.network->graph(), options.applyTo, console.job()));
+    return options.appliedConfig.empty() ? Status() : writeConfig(cut.config, options.appliedConfig);
+}
+
 Result<Output> prune(const Options &options, Console &console)
 {
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
@@ -114,6 +125,10 @@ Result<Output> prune(const Options &options, Console &console)
     for (std::size_t i = 0; i < pruned.tasks.size(); ++i)
         setPrune(assignment.config, pruned.tasks[i].site.layer,
                  {options.method, pruned.found.sparsities[i], order.options, pruned.found.masks[i]});
+    if (!options.applyTo.empty()) {
+        BW_CHECK(notOver(options.model, options.applyTo));
+        BW_CHECK(applyMasks(options, *network, assignment.config, console));
+    }
     BW_CHECK(writeConfig(assignment.config, options.output));
     BW_ASSIGN(const auto resolved, resolve(assignment.config, network->summary(), methodCatalog()));
     pruned.cost = modelCost(network->summary(), resolved, folded);
@@ -135,6 +150,8 @@ Work declarePrune(CLI::App &app)
     app.add_option("--layer", options->layerPairs, "Only these layers, LAYER=SPARSITY; with another --target than share the sparsities are proportions");
     app.add_option("--option", options->optionPairs, "Options of the criterion, NAME=VALUE");
     app.add_option("--data", options->data, "Data, for criteria that look at it");
+    app.add_option("--apply-to", options->applyTo, "Also remove the emptied channels and write the smaller network here (.pt2)");
+    app.add_option("--applied-config", options->appliedConfig, "The assignment that goes on with the smaller network");
     app.add_option("--config", options->config, "Assignment that the masks are added to");
     app.add_option("-o,--output", options->output, "Where the assignment goes")->required();
     app.parse_complete_callback([options] { splitPairs(*options); });

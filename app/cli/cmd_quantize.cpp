@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "commands.h"
 #include "format.h"
+#include "inputs.h"
 
 #include "data/array_file.h"
 #include "quant/quantize_tensor.h"
@@ -28,17 +29,14 @@ struct Options {
 /// `--option a=1 b=2 X.npy`: what has no "=" is no option of the method but the array, where that is missing.
 void splitOptions(Options &options)
 {
+    std::vector<std::string> pairs;
     for (const auto &pair : options.pairs) {
-        const auto equals = pair.find('=');
-        if (equals == std::string::npos && options.input.empty()) {
+        if (options.input.empty() && pair.find('=') == std::string::npos)
             options.input = pair;
-            continue;
-        }
-        if (equals == std::string::npos || equals == 0)
-            throw CLI::ValidationError("--option " + pair + ", is not NAME=VALUE");
-        if (!options.named.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second)
-            throw CLI::ValidationError("--option " + pair + ", that option was given before");
+        else
+            pairs.push_back(pair);
     }
+    addOptionPairs(pairs, options.named);
     if (options.input.empty())
         throw CLI::ValidationError("X.npy is missing");
 }

@@ -34,6 +34,7 @@ Work declareEvaluate(CLI::App &app);
 Work declareSweep(CLI::App &app);
 Work declarePrune(CLI::App &app);
 Work declareSurgery(CLI::App &app);
+Work declareCorrect(CLI::App &app);
 Work declareFinetune(CLI::App &app);
 Work declareExport(CLI::App &app);
 Work declareVerify(CLI::App &app);

@@ -5,7 +5,24 @@
 #include "simulate/calibration.h"
 #include "simulate/masking.h"
 
+#include <CLI/CLI.hpp>
+
 namespace bitwright::cli {
+
+std::pair<std::string, std::string> splitPair(const std::string &pair, const std::string &what, bool last)
+{
+    const auto equals = last ? pair.rfind('=') : pair.find('=');
+    if (equals == std::string::npos || equals == 0)
+        throw CLI::ValidationError(what.substr(0, what.find(' ')) + " " + pair + ", is not " + what.substr(what.find(' ') + 1));
+    return {pair.substr(0, equals), pair.substr(equals + 1)};
+}
+
+void addOptionPairs(const std::vector<std::string> &pairs, std::map<std::string, std::string> &named)
+{
+    for (const std::string &pair : pairs)
+        if (!named.insert(splitPair(pair, "--option NAME=VALUE")).second)
+            throw CLI::ValidationError("--option " + pair + ", that option was given before");
+}
 
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console)
 {

@@ -8,10 +8,19 @@
 #include "simulate/network.h"
 #include "store/session_store.h"
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace bitwright::cli {
+
+/// "NAME=VALUE" in two; the name may hold "=" where `last` splits at the last one. `what` is the option and its form,
+/// "--option NAME=VALUE", for the CLI::ValidationError that it throws where the pair is no such thing.
+std::pair<std::string, std::string> splitPair(const std::string &pair, const std::string &what, bool last = false);
+/// Adds the pairs of --option; one that comes twice is an error as above.
+void addOptionPairs(const std::vector<std::string> &pairs, std::map<std::string, std::string> &named);
 
 /// Opens the --data SPEC for a network: its shape, its sample's preprocessing.
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console);

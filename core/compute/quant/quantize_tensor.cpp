@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant/quantize_tensor.h"
 
+#include "catalog/options_text.h"
 #include "stats/divergence.h"
 #include "tensor/guarded.h"
 #include "tensor/kernels.h"
@@ -101,12 +102,10 @@ Result<QuantSpec> specFromText(const std::string &method, int bits, Role role,
         return fail(ErrorKind::Unsupported, "method " + method + ", there is no such method; see the list of methods");
     QuantSpec spec{method, bits, {}, {}};
     for (const auto &[name, text] : options) {
-        if (const ParamSpec *option = traits->option(name)) {
-            BW_ASSIGN(spec.options[name], parseParam(*option, text));
-        } else if (std::ranges::find(traits->values, name) != traits->values.end()) {
+        if (!traits->option(name) && std::ranges::find(traits->values, name) != traits->values.end()) {
             BW_ASSIGN(spec.values[name], numbers(name, text));
         } else {
-            return fail(ErrorKind::Invalid, "option " + name + ", method " + method + " has none of that name; see the list of methods");
+            BW_ASSIGN(spec.options[name], optionFromText(*traits, name, text));
         }
     }
     BW_ASSIGN(spec.options, completeParams(traits->options, spec.options, method));
