@@ -4,16 +4,21 @@
 #include "inputs.h"
 
 #include "base/replace_file.h"
+#include "catalog/options_text.h"
+#include "catalog/recipes.h"
 #include "config/uniform_form.h"
 #include "cost/size_model.h"
 #include "engine/trials.h"
 #include "frontends/frontend.h"
+#include "quant/quantizer.h"
 #include "simulate/calibration.h"
 #include "train/trainer.h"
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <filesystem>
+#include <map>
 
 namespace bitwright::cli {
 
@@ -23,9 +28,43 @@ using nlohmann::json;
 
 struct Options {
     std::string model, data, evaluation, config, output, configOutput, session, checkpoint;
+    std::vector<std::string> recipes;
     bool resume = false, noAugmentation = false, noReestimation = false;
     FineTuneOptions training;
 };
+
+/// `ID` or `ID:option=value,option=value`.
+Result<RecipeChoice> recipeFromText(const std::string &text)
+{
+    const auto colon = text.find(':');
+    RecipeChoice choice{text.substr(0, colon)};
+    const MethodTraits *recipe = methodCatalog().recipe(choice.id);
+    if (!recipe)
+        return fail(ErrorKind::Invalid, "--recipe " + choice.id + ", there is no such recipe; `methods` lists them");
+    std::map<std::string, std::string> named;
+    for (std::size_t at = colon; at != std::string::npos;) {
+        const auto comma = text.find(',', at + 1);
+        const std::string pair = text.substr(at + 1, comma == std::string::npos ? comma : comma - at - 1);
+        const auto equals = pair.find('=');
+        if (equals == std::string::npos || equals == 0)
+            return fail(ErrorKind::Invalid, "--recipe " + text + ", \"" + pair + "\" is no option; write ID:option=value,option=value");
+        if (!named.emplace(pair.substr(0, equals), pair.substr(equals + 1)).second)
+            return fail(ErrorKind::Invalid, "--recipe " + text + ", the option " + pair.substr(0, equals) + " was given before; give it once");
+        at = comma;
+    }
+    BW_ASSIGN(const ParamValues given, optionsFromText(*recipe, named));
+    BW_ASSIGN(choice.options, completeParams(recipe->options, given, "recipe " + choice.id));
+    return choice;
+}
+
+/// "  sparsity 0.4312  distillation_loss 0.2100".
+std::string numbersText(const EpochReport &epoch)
+{
+    std::string text;
+    for (const auto &[name, value] : epoch.numbers)
+        text += "  " + name + " " + fixed(value, 4);
+    return text;
+}
 
 /// One run of the command: what the callbacks add to and what is written at the end.
 class FineTuning {
@@ -39,6 +78,7 @@ private:
         return m_options.checkpoint.empty() ? m_options.output + ".checkpoint" : m_options.checkpoint;
     }
     Status prepare();
+    Status prepareRecipes();
     void onStep(const StepReport &step);
     void onEpoch(const EpochReport &epoch);
     Status write(const WeightsState &state, const ResolvedConfig &config);
@@ -46,16 +86,37 @@ private:
 
     const Options &m_options;
     Console &m_console;
-    std::shared_ptr<const Network> m_network;
+    std::shared_ptr<const Network> m_network, m_teacher;
+    std::vector<RecipeChoice> m_recipes;
     std::shared_ptr<const Dataset> m_training, m_evaluation;
     std::unique_ptr<SessionStore> m_session;
     std::unique_ptr<Evaluator> m_evaluator;
     Assignment m_assignment;
-    ModelCost m_cost;
     Metric m_metric = Metric::Top1;
     std::vector<EpochReport> m_history;
     Status m_stored;
 };
+
+Status FineTuning::prepareRecipes()
+{
+    std::vector<std::string> ids;
+    for (const std::string &text : m_options.recipes) {
+        BW_ASSIGN(RecipeChoice choice, recipeFromText(text));
+        ids.push_back(choice.id);
+        m_recipes.push_back(std::move(choice));
+    }
+    if (std::string clash = recipeClash(ids); !clash.empty())
+        return fail(ErrorKind::Invalid, std::move(clash));
+    if (m_options.training.teacher.empty())
+        return {};
+    if (std::ranges::find(ids, "distill") == ids.end()) {
+        m_console.note("--teacher " + m_options.training.teacher + ": the recipe distill joins, with its defaults");
+        BW_ASSIGN(RecipeChoice distill, recipeFromText("distill"));
+        m_recipes.push_back(std::move(distill));
+    }
+    BW_ASSIGN(m_teacher, Network::open(m_options.training.teacher, m_console.job()));
+    return {};
+}
 
 Status FineTuning::prepare()
 {
@@ -65,6 +126,7 @@ Status FineTuning::prepare()
             BW_CHECK(canReplace(path));
     BW_ASSIGN(m_session, openSession(m_options.session));
     BW_ASSIGN(m_network, Network::open(m_options.model, m_console.job()));
+    BW_CHECK(prepareRecipes());
     BW_ASSIGN(m_assignment, readAssignment(*m_network, m_options.config, m_console));
     BW_ASSIGN(m_training, openDataFor(*m_network, m_options.data, m_console));
     m_evaluation = m_training;
@@ -72,7 +134,6 @@ Status FineTuning::prepare()
         BW_ASSIGN(m_evaluation, openDataFor(*m_network, m_options.evaluation, m_console));
     }
     BW_CHECK(calibrateMissing(m_assignment, *m_network, *m_training, m_console));
-    m_cost = modelCost(m_network->summaryFor(m_evaluation->sampleShape()), m_assignment.resolved, m_assignment.config.foldBatchNorm);
     m_evaluator = std::make_unique<Evaluator>(m_network, m_evaluation);
     m_metric = defaultMetric(*m_evaluation);
     return {};
@@ -80,7 +141,8 @@ Status FineTuning::prepare()
 
 void FineTuning::onStep(const StepReport &step)
 {
-    m_console.job().progress("epoch " + std::to_string(step.epoch) + "  loss " + fixed(step.loss, 4), step.step, step.totalSteps);
+    m_console.job().progress("epoch " + std::to_string(step.epoch) + "  loss " + fixed(step.loss, 4) +
+                                 (step.recipes.empty() ? "" : "  " + step.recipes), step.step, step.totalSteps);
 }
 
 void FineTuning::onEpoch(const EpochReport &epoch)
@@ -89,12 +151,13 @@ void FineTuning::onEpoch(const EpochReport &epoch)
     m_console.note("epoch " + std::to_string(epoch.epoch) + "  loss " + fixed(epoch.loss, 4) +
                    (epoch.evaluated ? "  " + std::string(metricName(m_metric)) + " " +
                                           withInterval(epoch.estimate.value, epoch.estimate.low, epoch.estimate.high) : "") +
-                   (epoch.resumed ? "  (from the checkpoint)" : ""));
+                   numbersText(epoch) + (epoch.resumed ? "  (from the checkpoint)" : ""));
     if (!m_session || epoch.resumed || !m_stored)
         return;
     const auto config = withValues(m_assignment.config, epoch.config, true);
     const auto data = m_options.evaluation.empty() ? m_options.data : m_options.evaluation;
-    const auto added = m_session->addTrial(makeTrial(m_network->summary(), config, m_cost, m_metric, epoch.estimate,
+    const ModelCost cost = modelCost(m_network->summaryFor(m_evaluation->sampleShape()), epoch.config, m_assignment.config.foldBatchNorm);
+    const auto added = m_session->addTrial(makeTrial(m_network->summary(), config, cost, m_metric, epoch.estimate,
                                                      {"epoch", data, m_options.output, m_console.options().seed, epoch.epoch}));
     if (!added)
         m_stored = std::unexpected(added.error());
@@ -123,18 +186,20 @@ Output FineTuning::output(const FineTuneResult &result) const
     // "best" tells which epoch was; what is written is the state after the last one.
     output.json = {{"metric", metricName(m_metric)}, {"history", json::array()}, {"best", nullptr}, {"model", m_options.output},
                    {"written_epoch", result.history.empty() ? 0 : result.history.back().epoch}};
-    const auto bytes = m_cost.sizeBytes();
     const EpochReport *best = nullptr;
     for (const auto &epoch : result.history) {
-        output.json["history"].push_back({{"epoch", epoch.epoch}, {"loss", epoch.loss}, {"value", epoch.estimate.value},
-                                          {"low", epoch.estimate.low}, {"high", epoch.estimate.high}, {"size_bytes", bytes}});
+        json row{{"epoch", epoch.epoch}, {"loss", epoch.loss}, {"value", epoch.estimate.value},
+                 {"low", epoch.estimate.low}, {"high", epoch.estimate.high}, {"size_bytes", epoch.sizeBytes}};
+        for (const auto &[name, value] : epoch.numbers)
+            row[name] = value;
+        output.json["history"].push_back(std::move(row));
         table.add({std::to_string(epoch.epoch), fixed(epoch.loss, 4),
-                   withInterval(epoch.estimate.value, epoch.estimate.low, epoch.estimate.high), byteSize(double(bytes))});
+                   withInterval(epoch.estimate.value, epoch.estimate.low, epoch.estimate.high), byteSize(double(epoch.sizeBytes))});
         if (best == nullptr || epoch.estimate.value > best->estimate.value)
             best = &epoch;
     }
     if (best != nullptr)
-        output.json["best"] = {{"epoch", best->epoch}, {"value", best->estimate.value}, {"size_bytes", bytes}};
+        output.json["best"] = {{"epoch", best->epoch}, {"value", best->estimate.value}, {"size_bytes", best->sizeBytes}};
     output.text = table.text() + "\nwritten, as it was after the last epoch: " + m_options.output +
                   (m_options.configOutput.empty() ? "" : ", " + m_options.configOutput) + "\n";
     return output;
@@ -152,6 +217,8 @@ Result<Output> FineTuning::run()
     input.options.shift = input.options.flip = !m_options.noAugmentation;
     input.options.reestimateBatchNorm = !m_options.noReestimation;
     input.training = m_training;
+    input.teacher = m_teacher;
+    input.options.recipes = m_recipes;
     input.evaluation = m_evaluator.get();
     input.metric = m_metric;
     input.checkpoint = checkpoint();
@@ -189,6 +256,8 @@ Work declareFinetune(CLI::App &app)
     app.add_option("--epochs", training.epochs, "Epochs")->required()->check(CLI::Range(1, 100000));
     app.add_option("-o,--output", options->output, "The trained network, in MODEL's own format")->required();
     app.add_option("--config-out", options->configOutput, "The assignment with all values");
+    app.add_option("--recipe", options->recipes, "A training recipe (see methods), ID or ID:option=value,option=value; may be repeated");
+    app.add_option("--teacher", training.teacher, "Network that distillation learns from (default: MODEL in float)");
     app.add_option("--optimizer", training.optimizer, "sgd or adam")->check(CLI::IsMember({"sgd", "adam"}))->capture_default_str();
     app.add_option("--lr", training.learningRate, "Learning rate")->check(CLI::NonNegativeNumber)->capture_default_str();
     app.add_option("--schedule", training.schedule, "cosine, step or constant")

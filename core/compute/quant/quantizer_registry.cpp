@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "catalog/recipes.h"
 #include "prune/pruner.h"
 #include "quant/methods/methods.h"
 
@@ -24,6 +25,13 @@ const Catalog &methodCatalog()
             methods.push_back(row.traits);
             methods.back().structured = row.structured;
         }
+        std::vector<std::string> criteria;
+        for (const MethodTraits &method : methods) {
+            if (method.kind == MethodKind::Pruner && !method.needsData)
+                criteria.push_back(method.id);
+        }
+        for (MethodTraits &recipe : recipeTraits(criteria))
+            methods.push_back(std::move(recipe));
         return Catalog(std::move(methods));
     }();
     return catalog;

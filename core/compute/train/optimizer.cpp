@@ -11,6 +11,12 @@ namespace bitwright {
 
 namespace {
 
+void holdIn(at::Tensor tensor, const at::Tensor &stays)
+{
+    if (tensor.defined())
+        tensor.mul_(stays);
+}
+
 /// SGD with heavy-ball momentum; weight decay is added to the gradient, as PyTorch's does.
 class Sgd final : public Optimizer {
 public:
@@ -39,6 +45,17 @@ public:
                 tensor.add_(gradient, -rate);
             }
             tensor.mutable_grad().reset();
+        }
+    }
+
+    void hold(const std::string &name, const at::Tensor &stays) override
+    {
+        const at::NoGradGuard noGrad;
+        for (std::size_t i = 0; i < m_tensors.size(); ++i) {
+            if (m_tensors[i].name == name) {
+                holdIn(m_momentum[i], stays);
+                holdIn(m_tensors[i].tensor.grad(), stays);
+            }
         }
     }
 
@@ -94,6 +111,18 @@ public:
             m_second[i].mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
             tensor.addcdiv_(m_first[i], m_second[i].sqrt().div_(correction2).add_(1e-8), -rate / correction1);
             tensor.mutable_grad().reset();
+        }
+    }
+
+    void hold(const std::string &name, const at::Tensor &stays) override
+    {
+        const at::NoGradGuard noGrad;
+        for (std::size_t i = 0; i < m_tensors.size(); ++i) {
+            if (m_tensors[i].name == name) {
+                holdIn(m_first[i], stays);
+                holdIn(m_second[i], stays);
+                holdIn(m_tensors[i].tensor.grad(), stays);
+            }
         }
     }
 

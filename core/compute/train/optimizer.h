@@ -25,6 +25,8 @@ public:
     virtual ~Optimizer() = default;
     /// One step with the gradients that stand in the tensors; clears them.
     virtual void step(double learningRate) = 0;
+    /// Forgets what it remembers of the entries of a tensor that do not stay, and their gradient.
+    virtual void hold(const std::string &name, const at::Tensor &stays) = 0;
     [[nodiscard]] virtual std::map<std::string, at::Tensor> state() const = 0;
     virtual void restore(const std::map<std::string, at::Tensor> &state) = 0;
 };

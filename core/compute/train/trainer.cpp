@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/trainer.h"
 
+#include "cost/size_model.h"
 #include "tensor/guarded.h"
 #include "train/augment.h"
 #include "train/batch_norm.h"
+#include "train/policies/policies.h"
 #include "train/training_state.h"
 
 #include <ATen/ATen.h>
@@ -14,6 +16,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 namespace bitwright {
 
@@ -21,6 +24,11 @@ namespace {
 
 constexpr std::int64_t kReestimationBatches = 100;
 constexpr int kShiftPixels = 2;
+
+std::string policyPrefix(std::size_t index)
+{
+    return "policy/" + std::to_string(index) + '/';
+}
 
 class Trainer {
 public:
@@ -39,6 +47,10 @@ private:
     Status resume();
     Result<double> trainEpoch(int epoch);
     Result<double> trainStep(int epoch, std::int64_t step, const at::Tensor &index);
+    Result<at::Tensor> loss(const StepBatch &batch, const at::Tensor &labels);
+    Status descend(const at::Tensor &loss, double rate);
+    Status beginPolicies();
+    [[nodiscard]] std::string doing() const;
     Status finishEpoch(int epoch, double loss);
     Status evaluate(EpochReport &report);
     Status writeCheckpoint() const;
@@ -49,6 +61,8 @@ private:
     const JobContext &m_context;
     const FineTuneCallbacks &m_callbacks;
     std::unique_ptr<TrainingState> m_state;
+    std::vector<std::unique_ptr<TrainingPolicy>> m_policies;
+    double m_labelWeight = 1;
     std::int64_t m_batch = 1, m_stepsPerEpoch = 0;
     int m_firstEpoch = 1;
     FineTuneResult m_result;
@@ -57,8 +71,8 @@ private:
 Status Trainer::check() const
 {
     BW_CHECK(checkOptions(m_options));
-    if (!m_input.training->labelled())
-        return fail(ErrorKind::Invalid, "training data, it has no labels; give data with labels");
+    if (!m_input.training->labelled() && m_labelWeight > 0)
+        return fail(ErrorKind::Invalid, "training data, it has no labels; give data with labels or add the recipe distill");
     if (m_input.network->graph().inputs.size() != 1)
         return fail(ErrorKind::Unsupported, "network, fine-tuning needs a network with one input");
     if (m_stepsPerEpoch == 0)
@@ -73,7 +87,15 @@ std::string Trainer::fingerprint() const
                          {"optimizer", m_options.optimizer}, {"lr", m_options.learningRate}, {"seed", m_options.seed},
                          {"schedule", m_options.schedule}, {"fold", m_input.foldBatchNorm}};
     for (const auto &[name, layer] : m_input.config)
-        print["layers"][name] = specKey(layer.weight) + specKey(layer.activation);
+        print["layers"][name] = specKey(layer.weight) + specKey(layer.activation) + layer.prune.mask.bitmap();
+    for (const RecipeChoice &recipe : m_options.recipes) {
+        nlohmann::json options = nlohmann::json::object();
+        for (const auto &[name, value] : recipe.options)
+            options[name] = paramToJson(value);
+        print["recipes"].push_back({{"id", recipe.id}, {"options", options}});
+    }
+    if (m_input.teacher)
+        print["teacher"] = m_input.teacher->summary().sha256;
     return std::to_string(std::hash<std::string>{}(print.dump()));
 }
 
@@ -88,6 +110,15 @@ Status Trainer::resume()
                                             "leave out resume or give the same options");
     }
     BW_CHECK(m_state->restore(archive, m_input.checkpoint));
+    for (std::size_t i = 0; i < m_policies.size(); ++i) {
+        ParameterMap saved;
+        const std::string prefix = policyPrefix(i);
+        for (const auto &[name, tensor] : archive.tensors) {
+            if (name.starts_with(prefix))
+                saved[name.substr(prefix.size())] = tensor;
+        }
+        BW_CHECK(m_policies[i]->restore(*m_state, saved));
+    }
     for (const auto &row : text.value("history", nlohmann::json::array())) {
         EpochReport report;
         report.epoch = row.value("epoch", 0);
@@ -98,6 +129,8 @@ Status Trainer::resume()
         report.estimate.high = row.value("high", 0.0);
         report.estimate.samples = row.value("samples", std::int64_t(0));
         report.estimate.final = true;
+        report.sizeBytes = row.value("size_bytes", std::int64_t(0));
+        report.numbers = row.value("numbers", std::map<std::string, double>());
         report.resumed = true;
         report.config = m_state->evaluationConfig();
         m_result.history.push_back(report);
@@ -115,10 +148,58 @@ Status Trainer::writeCheckpoint() const
     for (const EpochReport &report : m_result.history) {
         history.push_back({{"epoch", report.epoch}, {"loss", report.loss}, {"evaluated", report.evaluated},
                            {"value", report.estimate.value}, {"low", report.estimate.low}, {"high", report.estimate.high},
-                           {"samples", report.estimate.samples}});
+                           {"samples", report.estimate.samples}, {"size_bytes", report.sizeBytes}, {"numbers", report.numbers}});
+    }
+    for (std::size_t i = 0; i < m_policies.size(); ++i) {
+        for (const auto &[name, tensor] : m_policies[i]->save())
+            archive.tensors[policyPrefix(i) + name] = tensor;
     }
     archive.text = nlohmann::json{{"schema", "bitwright/checkpoint/1"}, {"fingerprint", fingerprint()}, {"history", history}}.dump();
     return writeArchive(archive, m_input.checkpoint);
+}
+
+/// The loss on the labels as far as the policies leave it, and what they add.
+Result<at::Tensor> Trainer::loss(const StepBatch &batch, const at::Tensor &labels)
+{
+    at::Tensor sum;
+    if (m_labelWeight > 0) {
+        const at::Tensor &scores = batch.scores;
+        if (scores.dim() == 2 && (labels.min().item<std::int64_t>() < 0 || labels.max().item<std::int64_t>() >= scores.size(1)))
+            return fail(ErrorKind::Invalid, m_input.training->spec + ", its labels go up to " + std::to_string(labels.max().item<std::int64_t>()) +
+                                                " but the network has " + std::to_string(scores.size(1)) + " classes; use data of this task");
+        sum = at::cross_entropy_loss(scores, labels, {}, at::Reduction::Mean, -100, m_options.labelSmoothing);
+        if (m_labelWeight != 1)
+            sum = sum * m_labelWeight;
+    }
+    for (const auto &policy : m_policies) {
+        BW_ASSIGN(const at::Tensor extra, policy->extraLoss(*m_state, batch, m_context));
+        if (extra.defined())
+            sum = sum.defined() ? sum + extra : extra;
+    }
+    return sum;
+}
+
+Status Trainer::descend(const at::Tensor &loss, double rate)
+{
+    loss.backward();
+    if (m_context.stopped())
+        return cancelled();
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->beforeStep(*m_state));
+    m_state->step(rate);
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->afterStep(*m_state));
+    return {};
+}
+
+std::string Trainer::doing() const
+{
+    std::string text;
+    for (const auto &policy : m_policies) {
+        const std::string one = policy->doing();
+        text += (text.empty() || one.empty() ? "" : "; ") + one;
+    }
+    return text;
 }
 
 Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor &index)
@@ -128,16 +209,15 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     const double rate = learningRate(m_options, globalStep, totalSteps);
     std::seed_seq sequence{std::uint32_t(m_options.seed), std::uint32_t(m_options.seed >> 32), std::uint32_t(globalStep), 0xa7U};
     std::mt19937_64 random(sequence);
-    at::Tensor batch = m_input.training->inputs(index);
-    batch = shiftAndFlip(batch, m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
-    const at::Tensor labels = m_input.training->labels.index_select(0, index);
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->beginStep(*m_state, globalStep));
+    StepBatch batch{index, m_input.training->inputs(index), {}};
+    batch.inputs = shiftAndFlip(batch.inputs, m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
+    const at::Tensor labels = m_input.training->labelled() ? m_input.training->labels.index_select(0, index) : at::Tensor();
     at::manual_seed(random());   // dropout
 
-    BW_ASSIGN(const at::Tensor scores, m_state->forward(batch, m_context.stop));
-    if (scores.dim() == 2 && (labels.min().item<std::int64_t>() < 0 || labels.max().item<std::int64_t>() >= scores.size(1)))
-        return fail(ErrorKind::Invalid, m_input.training->spec + ", its labels go up to " + std::to_string(labels.max().item<std::int64_t>()) +
-                                            " but the network has " + std::to_string(scores.size(1)) + " classes; use data of this task");
-    const at::Tensor loss = at::cross_entropy_loss(scores, labels, {}, at::Reduction::Mean, -100, m_options.labelSmoothing);
+    BW_ASSIGN(batch.scores, m_state->forward(batch.inputs, m_context.stop));
+    BW_ASSIGN(const at::Tensor loss, this->loss(batch, labels));
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {
         return fail(ErrorKind::Numeric, "fine-tuning, the loss is no longer a finite number at step " + std::to_string(globalStep + 1) +
@@ -145,13 +225,12 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     }
     if (m_context.stopped())
         return cancelled();
-    loss.backward();
-    if (m_context.stopped())
-        return cancelled();
-    m_state->step(rate);
+    BW_CHECK(descend(loss, rate));
     if (m_callbacks.step) {
-        const double accuracy = scores.dim() == 2 ? scores.argmax(1).eq(labels).to(at::kFloat).mean().item<double>() : 0;
-        m_callbacks.step({globalStep + 1, totalSteps, epoch, value, accuracy, rate});
+        double accuracy = labels.defined() ? 0 : std::numeric_limits<double>::quiet_NaN();
+        if (labels.defined() && batch.scores.dim() == 2)
+            accuracy = batch.scores.argmax(1).eq(labels).to(at::kFloat).mean().item<double>();
+        m_callbacks.step({globalStep + 1, totalSteps, epoch, value, accuracy, rate, doing()});
     }
     m_context.progress("fine-tuning", globalStep + 1, totalSteps);
     return value;
@@ -160,6 +239,8 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
 Result<double> Trainer::trainEpoch(int epoch)
 {
     at::AutoGradMode withGrad(true);
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->beginEpoch(*m_state, epoch));
     const auto order = shuffled(m_input.training->size(), m_options.seed, epoch);
     const at::Tensor indices = at::tensor(order, at::kLong);
     double sum = 0;
@@ -170,6 +251,8 @@ Result<double> Trainer::trainEpoch(int epoch)
         BW_ASSIGN(const double loss, trainStep(epoch, step, indices.narrow(0, step * m_batch, m_batch)));
         sum += loss;
     }
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->endEpoch(*m_state, epoch));
     return sum / double(m_stepsPerEpoch);
 }
 
@@ -198,6 +281,7 @@ Status Trainer::evaluate(EpochReport &report)
         report.evaluated = true;
     }
     report.config = simulation->configWithValues();
+    report.sizeBytes = modelCost(m_input.network->summary(), report.config, m_input.foldBatchNorm).sizeBytes();
     report.state = state;
     return {};
 }
@@ -207,6 +291,8 @@ Status Trainer::finishEpoch(int epoch, double loss)
     EpochReport report;
     report.epoch = epoch;
     report.loss = loss;
+    for (const auto &policy : m_policies)
+        report.numbers.merge(policy->numbers());
     BW_CHECK(evaluate(report));
     m_result.state = report.state;
     m_result.config = report.config;
@@ -219,10 +305,23 @@ Status Trainer::finishEpoch(int epoch, double loss)
     return {};
 }
 
+Status Trainer::beginPolicies()
+{
+    const RunPlan plan{m_input, m_batch, m_stepsPerEpoch, m_options.epochs * m_stepsPerEpoch};
+    for (const auto &policy : m_policies)
+        BW_CHECK(policy->beginRun(*m_state, plan, m_context));
+    m_state->holdMasks();
+    return {};
+}
+
 Result<FineTuneResult> Trainer::run()
 {
+    BW_ASSIGN(m_policies, makePolicies(m_input));
+    for (const auto &policy : m_policies)
+        m_labelWeight *= policy->labelWeight();
     BW_CHECK(check());
     BW_ASSIGN(m_state, TrainingState::make(m_input));
+    BW_CHECK(beginPolicies());
     BW_CHECK(resume());
     for (int epoch = m_firstEpoch; epoch <= m_options.epochs; ++epoch) {
         BW_ASSIGN(const double loss, trainEpoch(epoch));

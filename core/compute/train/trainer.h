@@ -6,6 +6,7 @@
 #include "train/optimizer.h"
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,8 @@ struct FineTuneInput {
     bool foldBatchNorm = false;
     FineTuneOptions options;
     std::shared_ptr<const Dataset> training;
+    /// What distillation learns from, as its file has it; null for the network itself. One that was cut has its uncut one.
+    std::shared_ptr<const Network> teacher = {};
     Evaluator *evaluation = nullptr;    ///< may be null: then epochs report the loss alone
     Metric metric = Metric::Top1;
     std::int64_t evaluationLimit = 0;
@@ -31,7 +34,8 @@ struct FineTuneInput {
 struct StepReport {
     std::int64_t step = 0, totalSteps = 0;
     int epoch = 0;                      ///< from 1
-    double loss = 0, accuracy = 0, learningRate = 0;
+    double loss = 0, accuracy = 0, learningRate = 0;   ///< accuracy: NaN without labels
+    std::string recipes = {};           ///< what the recipes are doing; may be empty
 };
 
 struct EpochReport {
@@ -41,6 +45,8 @@ struct EpochReport {
     bool evaluated = false;
     ResolvedConfig config;              ///< with all values, weights included
     std::shared_ptr<const WeightsState> state;
+    std::int64_t sizeBytes = 0;         ///< under the masks of this epoch
+    std::map<std::string, double> numbers = {};   ///< what recipes measured
     bool resumed = false;               ///< read from the checkpoint, not trained now
 };
 
@@ -58,7 +64,8 @@ struct FineTuneResult {
 /// Quantization-aware training (straight-through, or learned step where the spec says so): forward through the quantized
 /// weights and activations, backward by each method's rule, the float weights of the start untouched. With folded batch
 /// norm the folded weight is what is quantized and the running statistics are frozen. All randomness comes from the seed,
-/// epoch and step, so a resumed run equals one that was not interrupted.
+/// epoch and step, so a resumed run equals one that was not interrupted. The recipes of the options join in their order;
+/// data without labels needs one that does without (distillation).
 Result<FineTuneResult> fineTune(const FineTuneInput &input, const JobContext &context, const FineTuneCallbacks &callbacks);
 
 } // namespace bitwright

@@ -93,10 +93,8 @@ Status TrainingState::makeVariables()
 
 /// The variables that a layer's mask touches. Under folded batch norm bias and gamma are no variables of the graph; the
 /// forward pass masks them.
-void TrainingState::eachMasked(const Slot &slot, const Masked &visit) const
+void TrainingState::eachMasked(const LayerMask &mask, const Masked &visit) const
 {
-    if (!slot.mask.kept.defined())
-        return;
     const Graph &graph = m_input->network->executor(m_input->foldBatchNorm).graph();
     const auto one = [&](std::size_t parameter, const at::Tensor &stays) {
         const std::string &name = graph.parameters[parameter].name;
@@ -104,16 +102,17 @@ void TrainingState::eachMasked(const Slot &slot, const Masked &visit) const
         if (found != m_variables.end() && found->second.sizes() == stays.sizes())
             visit(name, stays);
     };
-    one(slot.mask.parameter, slot.mask.kept);
-    for (const auto &[parameter, stays] : slot.mask.channels)
+    if (mask.kept.defined())
+        one(mask.parameter, mask.kept);
+    for (const auto &[parameter, stays] : mask.channels)
         one(parameter, stays);
 }
 
 /// Pruned entries are put to zero. They get no gradient, so neither momentum nor weight decay ever moves them.
-void TrainingState::holdMask(const Slot &slot)
+void TrainingState::holdMask(const LayerMask &mask)
 {
     const at::NoGradGuard noGrad;
-    eachMasked(slot, [&](const std::string &name, const at::Tensor &stays) {
+    eachMasked(mask, [&](const std::string &name, const at::Tensor &stays) {
         m_variables.at(name).mul_(stays);
         m_optimizer->hold(name, stays);
     });
@@ -123,25 +122,25 @@ void TrainingState::holdMasks()
 {
     if (m_regrow)
         return;
+    holdMask(m_silenced);
     for (const Slot &slot : m_slots)
-        holdMask(slot);
+        holdMask(slot.mask);
 }
 
 /// With regrowth the value is zero and the gradient that of the dense weight: w - w is 0, its second half has no gradient.
-void TrainingState::applyMask(const Slot &slot, std::vector<at::Tensor> &bound) const
+void TrainingState::applyMask(const LayerMask &mask, std::vector<at::Tensor> &bound) const
 {
     if (!m_regrow) {
-        slot.mask.apply(bound);
+        mask.apply(bound);
         return;
     }
-    if (!slot.mask.kept.defined())
-        return;
     const auto soft = [&](std::size_t parameter, const at::Tensor &stays) {
         at::Tensor &tensor = bound[parameter];
         tensor = at::where(stays, tensor, tensor - tensor.detach());
     };
-    soft(slot.mask.parameter, slot.mask.kept);
-    for (const auto &[parameter, stays] : slot.mask.channels)
+    if (mask.kept.defined())
+        soft(mask.parameter, mask.kept);
+    for (const auto &[parameter, stays] : mask.channels)
         soft(parameter, stays);
 }
 
@@ -177,10 +176,13 @@ Status TrainingState::setPruning(const std::map<std::string, PruneSpec> &masks)
         m_config[mask->first].prune = mask->second;
         m_slots[i].mask = layerMask(*m_input->network, m_input->foldBatchNorm, bindings[i], mask->second);
         if (!m_regrow)
-            holdMask(m_slots[i]);
+            holdMask(m_slots[i].mask);
     }
     if (found != masks.size())
         return fail(ErrorKind::Internal, "masks, they name a layer that cannot be pruned; report it");
+    m_silenced = silencedParameters(*m_input->network, m_input->foldBatchNorm, m_config);
+    if (!m_regrow)
+        holdMask(m_silenced);
     return {};
 }
 
@@ -192,17 +194,17 @@ void TrainingState::watchInputs(const std::vector<std::size_t> &bindings)
 Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
-    m_silenced.apply(bound);
+    applyMask(m_silenced, bound);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         const LayerMask &mask = m_slots[i].mask;
-        applyMask(m_slots[i], bound);
+        applyMask(mask, bound);
         if (!m_slots[i].weight)
             continue;
         at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
         if (m_slots[i].weightFollows)
             BW_CHECK(m_slots[i].weight->calibrate(mask.survivors(weight.detach())));
         weight = m_slots[i].weight->forward(weight);
-        applyMask(m_slots[i], bound);
+        applyMask(mask, bound);
     }
     return {};
 }
@@ -237,8 +239,10 @@ ParameterMap TrainingState::snapshot() const
     ParameterMap copy;
     for (const auto &[name, tensor] : m_variables)
         copy[name] = tensor.detach().clone();
+    const auto zero = [&](const std::string &name, const at::Tensor &stays) { copy.at(name).mul_(stays); };
+    eachMasked(m_silenced, zero);
     for (const Slot &slot : m_slots)
-        eachMasked(slot, [&](const std::string &name, const at::Tensor &stays) { copy.at(name).mul_(stays); });
+        eachMasked(slot.mask, zero);
     return copy;
 }
 

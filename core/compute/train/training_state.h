@@ -60,11 +60,10 @@ private:
     Status makeQuantizers();
     Status makeVariables();
     Status quantizeWeights(std::vector<at::Tensor> &bound);
-    struct Slot;
-    void applyMask(const Slot &slot, std::vector<at::Tensor> &bound) const;
-    void holdMask(const Slot &slot);
+    void applyMask(const LayerMask &mask, std::vector<at::Tensor> &bound) const;
+    void holdMask(const LayerMask &mask);
     using Masked = std::function<void(const std::string &name, const at::Tensor &stays)>;
-    void eachMasked(const Slot &slot, const Masked &visit) const;
+    void eachMasked(const LayerMask &mask, const Masked &visit) const;
 
     struct Slot {
         std::unique_ptr<Quantizer> weight, activation;
