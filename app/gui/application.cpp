@@ -7,9 +7,11 @@
 #include "engine_factory.h"
 #include "image_decoder.h"
 #include "panels/distribution_panel.h"
+#include "panels/mask_panel.h"
 #include "panels/tradeoff_panel.h"
 #include "panels/training_curves.h"
 #include "util/format.h"
+#include "window/actions.h"
 #include "window/main_window.h"
 #include "window/message_bar.h"
 
@@ -53,11 +55,13 @@ Application::Application(Launch launch)
       m_session(std::make_unique<SessionKeeper>(*m_document, *m_controller, recoveryFolder(m_launch)))
 {
     const int threads = m_launch.threads > 0 ? m_launch.threads : defaultThreads();
+    auto *masks = new MaskPanel(*m_document, *m_controller);
     m_window = std::make_unique<MainWindow>(WindowParts{
         *m_document, *m_controller, *m_session, *m_settings,
         counted(threads, tr("CPU, %1 thread"), tr("CPU, %1 threads")), toQString(samplesFolder()),
         new DistributionPanel(*m_document, *m_controller), new TradeoffPanel(*m_document, *m_controller),
-        new TrainingCurves(*m_controller)});
+        new TrainingCurves(*m_controller), masks});
+    connect(masks, &MaskPanel::pruneRequested, m_window->actions()->prune, &QAction::trigger);
 }
 
 Application::~Application()
@@ -86,7 +90,7 @@ void Application::start()
         }
         applyConfig();
         if (!m_launch.tab.isEmpty() && !m_window->showTab(m_launch.tab))
-            fail(tr("--show %1, there is no such tab; use distributions, layers, trade-off, training or jobs").arg(m_launch.tab));
+            fail(tr("--show %1, there is no such tab; use distributions, masks, layers, trade-off, training or jobs").arg(m_launch.tab));
     });
     m_window->show();
     if (!m_launch.screenshot.isEmpty())

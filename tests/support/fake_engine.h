@@ -76,7 +76,56 @@ inline Catalog fakeCatalog()
     magnitude.year = 2015;
     magnitude.kind = MethodKind::Pruner;
     magnitude.summary = "The weights closest to zero go.";
-    return Catalog({uniform, binary, magnitude});
+    magnitude.options = {flag("channels", false, "A channel of which nothing is left goes with its bias and batch norm.")};
+    MethodTraits l1 = magnitude;
+    l1.id = "l1";
+    l1.title = "Filter L1 norm";
+    l1.paper = "Li et al., ICLR 2017";
+    l1.year = 2017;
+    l1.structured = true;
+    l1.summary = "The output channels with the least sum of magnitudes go.";
+    l1.options.clear();
+    return Catalog({uniform, binary, magnitude, l1});
+}
+
+/// What goes together in fakeModel: in each stage the channels of all second convolutions, which meet in residual adds
+/// (the first stage's with the stem); each first convolution by itself; the head's outputs, which cannot be cut.
+inline std::vector<ChannelGroup> fakeGroups(const ModelSummary &model)
+{
+    const auto part = [&](const std::string &name, bool output) {
+        const LayerInfo *layer = model.layer(name);
+        ChannelGroup::Part made{name, true, output, output ? 0 : 1, {}};
+        for (std::int64_t i = 0; i < layer->weightShape[output ? 0 : 1]; ++i)
+            made.unit.push_back(std::int32_t(i));
+        return made;
+    };
+    std::vector<ChannelGroup> groups;
+    for (int stage = 1; stage <= 3; ++stage) {
+        const std::string prefix = "stage" + std::to_string(stage) + ".";
+        ChannelGroup chain;
+        if (stage == 1)
+            chain.parts.push_back(part("stem", true));
+        for (int block = 0; block < 3; ++block) {
+            const std::string name = prefix + std::to_string(block) + ".conv";
+            ChannelGroup inside;
+            inside.parts = {part(name + "1", true), {name + "1_bn.weight", false, false, 0, {}}, part(name + "2", false)};
+            inside.units = std::int32_t(inside.parts[0].unit.size());
+            inside.parts[1].unit = inside.parts[0].unit;
+            groups.push_back(inside);
+            chain.parts.push_back(part(name + "2", true));
+            if (block > 0 || stage == 1)
+                chain.parts.push_back(part(name + "1", false));
+        }
+        chain.parts.push_back(part(stage == 3 ? std::string("head") : "stage" + std::to_string(stage + 1) + ".0.conv1", false));
+        chain.units = std::int32_t(chain.parts.back().unit.size());
+        groups.push_back(chain);
+    }
+    ChannelGroup head;
+    head.parts = {part("head", true)};
+    head.units = 10;
+    head.refusal = "head writes the network's output, whose size others rely on";
+    groups.push_back(head);
+    return groups;
 }
 
 /// Like a ResNet-20 on Fashion-MNIST, with one layer that cannot be quantized.
@@ -130,6 +179,7 @@ inline std::shared_ptr<const ModelSummary> fakeModel()
     for (const LayerInfo &layer : model->layers)
         model->parameters += layer.parameters() + layer.batchNormCount;
     model->nodes = 71;
+    model->groups = fakeGroups(*model);
     return model;
 }
 
@@ -205,6 +255,27 @@ public:
                 event.channels.push_back(moments(bell(-3 * sigma * factor, 3 * sigma * factor, sigma * factor, 0, 64, 144)));
             }
         }
+        return event;
+    }
+
+    /// Values between -1 and 1 whose magnitudes all differ; channel c is (c + 1) / channels of the widest.
+    static WeightReady weight(JobId job, const WeightRequest &request, const LayerInfo &layer)
+    {
+        WeightReady event;
+        event.job = job;
+        event.request = request;
+        event.shape = layer.weightShape;
+        event.channelAxis = layer.channelAxis;
+        const std::int64_t each = layer.weightCount / layer.channels();
+        std::vector<float> values;
+        for (std::int64_t i = 0; i < layer.weightCount; ++i) {
+            const double width = double(i / each + 1) / double(layer.channels());
+            const double place = std::fmod(double(i % each + 1) * 0.6180339887498949, 1.0) + 1e-4;
+            values.push_back(float((i % 2 ? -1 : 1) * width * place * 0.99));
+        }
+        event.values = std::make_shared<const std::vector<float>>(values);
+        if (!request.criterion.empty())
+            event.scores = std::make_shared<const std::vector<float>>(std::size_t(layer.channels()), 0.5F);
         return event;
     }
 
@@ -444,7 +515,12 @@ private:
         emitEvent(event);
     }
 
-    void reply(JobId, const WeightRequest &) {}
+    void reply(JobId job, const WeightRequest &request)
+    {
+        const LayerInfo *layer = m_model ? m_model->layer(request.layer) : nullptr;
+        if (layer)
+            emitEvent(weight(job, request, *layer));
+    }
     void reply(JobId, const SensitivityRequest &) {}
     void reply(JobId, const CorrectRequest &) {}
     void reply(JobId, const SurgeryRequest &) {}

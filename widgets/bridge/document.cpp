@@ -213,6 +213,27 @@ void Document::clearMasks(const LayerNames &layers)
     setState(next, tr("Unprune %1").arg(siteText(layers, {Role::Weight, Role::Activation})));
 }
 
+PruneSpec Document::pruneSpec(const std::string &layer) const
+{
+    const auto found = m_resolved.find(layer);
+    return found == m_resolved.end() ? PruneSpec() : found->second.prune;
+}
+
+void Document::setPrunes(const std::map<std::string, PruneSpec> &specs, const QString &text, quint64 drag)
+{
+    edit(text, [&](ModelConfig &config) -> Status {
+        for (const auto &[name, spec] : specs) {
+            if (spec == pruneSpec(name))
+                continue;
+            if (spec.isNone() && config.defaults.prune.empty())
+                config.layers[name].prune = {};
+            else
+                setPrune(config, name, spec);
+        }
+        return {};
+    }, drag);
+}
+
 // ---- edits ----
 
 void Document::edit(const QString &text, const Edit &change, quint64 drag)

@@ -9,6 +9,7 @@
 #include <QUndoStack>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -75,6 +76,10 @@ public:
     [[nodiscard]] Mask mask(const std::string &layer) const;
     /// Takes the masks of these layers away, or says nothing where there are none.
     void clearMasks(const LayerNames &layers);
+    /// How a layer is pruned; none where it is not.
+    [[nodiscard]] PruneSpec pruneSpec(const std::string &layer) const;
+    /// Masks of several layers as one step, named by `text`. Calls with the same non-zero `drag` become one step.
+    void setPrunes(const std::map<std::string, PruneSpec> &specs, const QString &text, quint64 drag = 0);
     /// True when nothing is quantized or pruned and the weights are as loaded.
     [[nodiscard]] bool isFloat() const;
 

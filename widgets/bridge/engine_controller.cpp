@@ -20,7 +20,7 @@ constexpr int kDebounceMs = 30;
 /// Events that a person waits for; the others may wait for the next frame.
 bool isUrgent(const Event &event)
 {
-    return std::holds_alternative<PreviewReady>(event) || std::holds_alternative<JobEnded>(event) ||
+    return std::holds_alternative<PreviewReady>(event) || std::holds_alternative<WeightReady>(event) || std::holds_alternative<JobEnded>(event) ||
            std::holds_alternative<ModelOpened>(event) || std::holds_alternative<EvaluationReady>(event);
 }
 
@@ -222,6 +222,20 @@ JobId EngineController::fineTune(const FineTuneOptions &options)
     return m_training;
 }
 
+JobId EngineController::askWeight(const std::string &layer, const std::string &criterion, const ParamValues &options)
+{
+    supersede(m_weight);
+    if (!m_document.isQuantizable(layer))
+        return 0;
+    WeightRequest request;
+    request.layer = layer;
+    request.weights = m_document.state().weights;
+    request.foldBatchNorm = m_document.config().foldBatchNorm;
+    request.criterion = criterion;
+    request.options = options;
+    return m_weight = submit(std::move(request), false);
+}
+
 JobId EngineController::exportModel(const ExportRequest &request)
 {
     m_results.lastExport.reset();
@@ -298,7 +312,7 @@ void EngineController::reset()
 {
     m_previewTimer.stop();
     m_evaluationTimer.stop();
-    for (JobId *job : {&m_statistics, &m_evaluation, &m_sweep, &m_training, &m_errorJob})
+    for (JobId *job : {&m_statistics, &m_evaluation, &m_sweep, &m_training, &m_errorJob, &m_weight})
         supersede(*job);
     for (auto &[site, job] : m_previews)
         supersede(job);
@@ -444,6 +458,11 @@ void EngineController::handle(const JobEnded &event)
     } else if (failed && m_jobs->job(event.job)) {
         m_log->add({event.job, LogMessage::Level::Error, event.error.message, {}});
     }
+    if (event.job == m_weight) {
+        m_weight = 0;
+        if (failed)
+            emit weightFailed(toQString(event.error.message));
+    }
     if (event.job == m_training && event.outcome == JobOutcome::Finished)
         takeTrained();
     for (JobId *job : {&m_modelJob, &m_dataJob, &m_statistics, &m_evaluation, &m_sweep, &m_training, &m_prune}) {
@@ -571,7 +590,8 @@ void EngineController::handle(const ExportReady &event)
 
 void EngineController::handle(const WeightReady &event)
 {
-    emit weightReady(event);
+    if (event.job == m_weight)
+        emit weightReady(event);
 }
 
 void EngineController::handle(const SensitivityPoint &event)

@@ -64,6 +64,8 @@ public:
     /// Fills in configuration and weights; the masks become the document's as one undo step.
     JobId prune(PruneRequest request);
     JobId fineTune(const FineTuneOptions &options);
+    /// One layer's values for the picture of its mask, under the document's weights state; supersedes the last.
+    JobId askWeight(const std::string &layer, const std::string &criterion = {}, const ParamValues &options = {});
     JobId exportModel(const ExportRequest &request);
     void cancel(JobId job);
     /// The job that a person would mean by Esc: the newest visible one that still runs or waits.
@@ -104,6 +106,8 @@ signals:
     void trainingEpoch(const bitwright::TrainingEpoch &event);
     void exportReady(const bitwright::ExportReady &event);
     void weightReady(const bitwright::WeightReady &event);
+    /// The weight that was asked for last could not be given; one sentence says why.
+    void weightFailed(const QString &why);
     void sensitivityStarted();
     void sensitivityPoint(const bitwright::SensitivityPoint &event);
     void packSizeReady(const bitwright::PackSizeReady &event);
@@ -159,7 +163,7 @@ private:
     bool m_busy = false;
     std::int64_t m_channel = -1;
 
-    JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0;
+    JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0, m_weight = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
     DocumentState m_pruneFrom;                   // what the masks were asked for

@@ -432,8 +432,8 @@ WeightRegion MaskPicture::regionOf(MaskScene::Place from, MaskScene::Place to) c
     }
     const auto y = [&](const MaskScene::Place &place) { return place.row * layout.kernelHeight + place.y; };
     const auto x = [&](const MaskScene::Place &place) { return place.column * layout.kernelWidth + place.x; };
-    const auto [top, bottom] = std::minmax(y(from), y(to));
-    const auto [left, right] = std::minmax(x(from), x(to));
+    const auto [top, bottom] = std::minmax({y(from), y(to)});   // a list: the numbers are temporary
+    const auto [left, right] = std::minmax({x(from), x(to)});
     return {firstRow, lastRow, firstColumn, lastColumn, top % layout.kernelHeight, bottom % layout.kernelHeight,
             left % layout.kernelWidth, right % layout.kernelWidth};
 }

@@ -12,6 +12,8 @@
 #include <QToolBar>
 #include <QToolButton>
 
+#include <algorithm>
+
 namespace bitwright {
 
 namespace {
@@ -122,6 +124,8 @@ void Actions::makeQuantize()
     foldBatchNorm->setCheckable(true);
     connect(foldBatchNorm, &QAction::triggered, &m_document, &Document::setFoldBatchNorm);
     prune = make(tr("&Prune…"), {}, QKeySequence(Qt::Key_P), tr("Take weights or channels away by a criterion"));
+    clearMasks = make(tr("Take &masks away"), {}, {}, tr("Keep everything of the selected layers again"));
+    connect(clearMasks, &QAction::triggered, this, [this] { m_document.clearMasks(m_document.selection()); });
     allFloat = make(tr("Everything to &float"), {}, {}, tr("Back to the network as it was opened"));
     connect(allFloat, &QAction::triggered, this, [this] { m_document.setState({}, tr("Everything to float")); });
 }
@@ -216,7 +220,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     quantize->addActions(bits);
     quantize->addActions({fewerBits, moreBits});
     quantize->addSeparator();
-    quantize->addActions({foldBatchNorm, prune, allFloat});
+    quantize->addActions({foldBatchNorm, prune, clearMasks, allFloat});
 
     QMenu *run = bar->addMenu(tr("&Run"));
     run->addActions({evaluate, fineTune, calibrate});
@@ -285,6 +289,7 @@ void Actions::update()
         action->setEnabled(selected);
     fewerBits->setEnabled(selected);
     moreBits->setEnabled(selected);
+    clearMasks->setEnabled(std::ranges::any_of(m_document.selection(), [this](const std::string &name) { return !m_document.mask(name).empty(); }));
     allFloat->setEnabled(model && !m_document.isFloat());
     clearBaseline->setEnabled(m_document.hasBaseline());
     for (QAction *action : {evaluate, sweep, sweepSqnr})

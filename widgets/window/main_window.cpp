@@ -142,6 +142,8 @@ void MainWindow::setupCentre(const WindowParts &parts)
     m_tabs->setAccessibleName(tr("Views of the network"));
     m_tabs->setDocumentMode(true);
     m_tabs->addTab(parts.distributions ? parts.distributions : new QWidget, tr("Distributions"));
+    if (parts.masks)
+        m_tabs->addTab(parts.masks, tr("Masks"));
 
     m_stack = new QStackedWidget;
     m_stack->addWidget(m_start);

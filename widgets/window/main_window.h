@@ -30,6 +30,7 @@ struct WindowParts {
     QWidget *distributions = nullptr;   ///< taken over
     QWidget *tradeoff = nullptr;        ///< taken over
     QWidget *curves = nullptr;          ///< taken over
+    QWidget *masks = nullptr;           ///< taken over
 };
 
 /// Docks, menus and what happens between them. Panels come from outside or are made here from the parts.

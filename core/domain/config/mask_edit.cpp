@@ -218,10 +218,13 @@ Result<PruneSpec> handMadeSpec(const PruneSpec &before, const Mask &mask, const 
     if (mask.empty() || mask.keptCount() == mask.size())
         return spec;
     const std::int64_t perRow = layout.columns * layout.kernel();
-    const auto counts = keptByRow(mask.kept(), layout);
-    const bool wholeChannels = std::ranges::all_of(counts, [perRow](std::int64_t count) { return count == 0 || count == perRow; });
+    // Asked for only where it matters: a threshold that is dragged has no time for it.
+    const auto wholeChannels = [&] {
+        return std::ranges::all_of(keptByRow(mask.kept(), layout), [perRow](std::int64_t count) { return count == 0 || count == perRow; });
+    };
     const MethodTraits *method = catalog.pruner(before.method);
-    if (method && method->structured ? !wholeChannels : method && edit == HandEdit::Threshold)
+    const bool structured = method && method->structured;
+    if (structured ? !wholeChannels() : method && edit == HandEdit::Threshold && before.method != kMagnitude)
         method = nullptr;   // what was there before was made in another way than what is there now
     spec.method = method ? before.method : kMagnitude;
     if (!method)
@@ -230,10 +233,10 @@ Result<PruneSpec> handMadeSpec(const PruneSpec &before, const Mask &mask, const 
         return fail(ErrorKind::Unsupported, "masks made by hand are stored as pruned by magnitude, which this program lacks; build it with all methods");
     if (spec.method == before.method)
         spec.options = before.options;
-    const bool channels = edit == HandEdit::Channels || boolParam(before.options, kChannels);
+    const bool channels = edit == HandEdit::Channels || structured || boolParam(before.options, kChannels);
     if (!method->structured && channels && method->option(kChannels)) {
         spec.options[kChannels] = true;
-    } else if (!method->structured && edit == HandEdit::Channels && wholeChannels && catalog.pruner(kStructured)) {
+    } else if (!method->structured && edit == HandEdit::Channels && catalog.pruner(kStructured) && wholeChannels()) {
         method = catalog.pruner(kStructured);
         spec.method = kStructured;
         spec.options.clear();

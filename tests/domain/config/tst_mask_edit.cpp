@@ -154,7 +154,7 @@ void TestMaskEdit::specs_data()
     const int threshold = int(HandEdit::Threshold), parts = int(HandEdit::Parts), channels = int(HandEdit::Channels);
     QTest::newRow("all kept") << "magnitude" << Bytes(6, 1) << parts << true << "" << false;
     QTest::newRow("threshold") << "" << cells << threshold << true << "magnitude" << false;
-    QTest::newRow("cells of a channel criterion") << "l1" << cells << parts << true << "magnitude" << false;
+    QTest::newRow("cells of a channel criterion") << "l1" << cells << parts << true << "magnitude" << true;   // its channels stay gone
     QTest::newRow("channel of a channel criterion") << "l1" << channel << channels << true << "l1" << false;
     QTest::newRow("channel of nothing") << "" << channel << channels << true << "magnitude" << true;
     QTest::newRow("channel of a threshold") << "magnitude" << mixed << channels << true << "magnitude" << true;
