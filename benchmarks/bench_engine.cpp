@@ -4,6 +4,7 @@
 
 #include "data/dataset.h"
 #include "frontends/torchscript_reference.h"
+#include "search/sensitivity.h"
 #include "search/sweep.h"
 #include "simulate/calibration.h"
 #include "simulate/evaluator.h"
@@ -144,6 +145,44 @@ Result<BenchTimes> sweepAgainstWhole(const BenchContext &)
     return times;
 }
 
+/// The pruning sensitivity of every layer beside as many whole evaluations, each with its own masks made as naively.
+Result<BenchTimes> sensitivityAgainstWhole(const BenchContext &context, const char *data)
+{
+    const Threads threads(1);
+    BW_ASSIGN(const Subject subject, resnet20(data));
+    const SensitivityOptions options;
+    BenchTimes times;
+    std::vector<SensitivityResult> points;
+    {
+        Evaluator evaluator(subject.network, subject.data);
+        Result<std::vector<SensitivityResult>> result = std::vector<SensitivityResult>{};
+        times.seconds = timeOnce([&] { result = sensitivity(evaluator, subject.network, options, {}, context.job); });
+        if (!result)
+            return std::unexpected(result.error());
+        points = std::move(*result);
+    }
+    Evaluator evaluator(subject.network, subject.data, 0);
+    EvaluationOptions whole;
+    whole.incremental = false;
+    Status failed;
+    times.yardstickSeconds = timeOnce([&] {
+        for (const SensitivityResult &point : points) {
+            const auto measured = [&]() -> Status {
+                BW_ASSIGN(const ResolvedConfig resolved, resolve(point.config, subject.network->summary(), methodCatalog()));
+                BW_ASSIGN(auto simulation, Simulation::make(subject.network, resolved, false));
+                BW_ASSIGN(const Estimate estimate, evaluator.evaluate(*simulation, whole, context.job));
+                return estimate.value == point.value ? Status() : fail(ErrorKind::Internal, point.layer + ", the walk measured another value than a whole evaluation");
+            }();
+            if (!measured) {
+                failed = measured;
+                return;
+            }
+        }
+    });
+    BW_CHECK(failed);
+    return times;
+}
+
 } // namespace
 
 std::vector<BenchRow> engineBenchmarks()
@@ -157,6 +196,10 @@ std::vector<BenchRow> engineBenchmarks()
         {"train-step-w4a4", "float step", 1.15, [](const BenchContext &) { return trainingStep(false); }},
         {"train-step-w4a4-lsq", "float step", 1.25, [](const BenchContext &) { return trainingStep(true); }},
         {"sweep", "as many whole evaluations", 0.6, sweepAgainstWhole},
+        {"pruning-sensitivity-128", "as many whole evaluations, 128 images", 0.6,
+         [](const BenchContext &context) { return sensitivityAgainstWhole(context, "sample:test,limit=128"); }},
+        {"pruning-sensitivity-2000", "as many whole evaluations, 2,000 images", 0.6,
+         [](const BenchContext &context) { return sensitivityAgainstWhole(context, "sample:test,limit=2000"); }},
     };
 }
 

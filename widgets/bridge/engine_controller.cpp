@@ -204,6 +204,29 @@ JobId EngineController::sweep(const SweepRequest &request)
     return m_sweep;
 }
 
+JobId EngineController::measureSensitivity(const SensitivityRequest &request)
+{
+    supersede(m_sensitivity);
+    m_results.sensitivity.clear();
+    m_results.sensitivityAsked = request;
+    m_sensitivity = submit(request);
+    emit sensitivityStarted();
+    return m_sensitivity;
+}
+
+JobId EngineController::correct(CorrectRequest::Step step)
+{
+    if (!m_document.model())
+        return 0;
+    supersede(m_correct);
+    CorrectRequest request;
+    request.config = m_document.config();
+    request.weights = m_document.state().weights;
+    request.step = step;
+    m_correctFrom = m_document.state();
+    return m_correct = submit(std::move(request));
+}
+
 JobId EngineController::fineTune(const FineTuneOptions &options)
 {
     if (!m_document.model())
@@ -317,6 +340,8 @@ void EngineController::reset()
     for (auto &[site, job] : m_previews)
         supersede(job);
     m_previews.clear();
+    supersede(m_sensitivity);
+    supersede(m_correct);
     m_results = {};
     m_data = {};
     m_channel = -1;
@@ -469,6 +494,9 @@ void EngineController::handle(const JobEnded &event)
         if (*job == event.job)
             *job = 0;
     }
+    for (JobId *job : {&m_sensitivity, &m_correct})
+        if (*job == event.job)
+            *job = 0;
     emit jobEnded(event.job, event.outcome, event.error);
 }
 
@@ -532,7 +560,7 @@ void EngineController::handle(const PruneReady &event)
 {
     if (event.job != m_prune)
         return;
-    if (choicesOf(m_document.config()) == choicesOf(m_pruneFrom.config) && m_document.state().weights == m_pruneFrom.weights)
+    if (isStill(m_pruneFrom))
         m_document.setState({event.config, m_pruneFrom.weights}, tr("Prune, %1 kept").arg(formatShare(double(event.kept) / double(std::max<std::int64_t>(event.total, 1)), 1)));
     emit pruneReady(event);
 }
@@ -596,11 +624,21 @@ void EngineController::handle(const WeightReady &event)
 
 void EngineController::handle(const SensitivityPoint &event)
 {
+    if (event.job != m_sensitivity)
+        return;
+    m_results.sensitivity.push_back(event);
     emit sensitivityPoint(event);
 }
 
-void EngineController::handle(const WeightsReady &)
+void EngineController::handle(const WeightsReady &event)
 {
+    if (event.model || event.job != m_correct)
+        return;
+    if (isStill(m_correctFrom))
+        m_document.setState({event.config, event.weights}, toQString(event.title));
+    else
+        m_log->add({event.job, LogMessage::Level::Info,
+                    tr("The repair has finished, but the configuration was changed meanwhile and does not take it over; ask again").toStdString(), {}});
 }
 
 void EngineController::handle(const PackSizeReady &event)
@@ -613,13 +651,18 @@ void EngineController::handle(const LogMessage &event)
     m_log->add(event);
 }
 
+bool EngineController::isStill(const DocumentState &state) const
+{
+    return choicesOf(m_document.config()) == choicesOf(state.config) && m_document.state().weights == state.weights;
+}
+
 void EngineController::takeTrained()
 {
     const auto &epochs = m_results.trainingEpochs;
     if (epochs.empty())
         return;
     const auto best = std::ranges::max_element(epochs, {}, [](const TrainingEpoch &each) { return each.trial.value; });
-    if (choicesOf(m_document.config()) == choicesOf(m_trainingFrom.config) && m_document.state().weights == m_trainingFrom.weights) {
+    if (isStill(m_trainingFrom)) {
         m_document.setState({best->config, best->weights}, tr("Take fine-tuned weights"));
         return;
     }

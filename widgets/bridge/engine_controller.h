@@ -61,6 +61,10 @@ public:
     JobId evaluate();
     JobId calibrate();
     JobId sweep(const SweepRequest &request);
+    /// Prunes one layer at a time to several sparsities; supersedes a running one.
+    JobId measureSensitivity(const SensitivityRequest &request);
+    /// Repairs what pruning and quantizing moved; the new weights become the document's as one undo step.
+    JobId correct(CorrectRequest::Step step);
     /// Fills in configuration and weights; the masks become the document's as one undo step.
     JobId prune(PruneRequest request);
     JobId fineTune(const FineTuneOptions &options);
@@ -131,6 +135,8 @@ private:
     void askEvaluation();
     void addTrial(const TrialRecord &trial);
     void takeTrained();
+    /// Whether the document still holds these weights and choices; calibrated values may have come meanwhile.
+    [[nodiscard]] bool isStill(const DocumentState &state) const;
 
     void handle(const JobStarted &event);
     void handle(const JobProgress &event);
@@ -164,10 +170,12 @@ private:
     std::int64_t m_channel = -1;
 
     JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0, m_weight = 0;
+    JobId m_sensitivity = 0, m_correct = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
     DocumentState m_pruneFrom;                   // what the masks were asked for
     DocumentState m_trainingFrom;                // what the fine-tuning started from
+    DocumentState m_correctFrom;                 // what the repair was asked for
     JobId m_errorJob = 0;                        // the one preview that runs for the table's SQNR column
 
     QTimer m_previewTimer, m_evaluationTimer, m_drainTimer;

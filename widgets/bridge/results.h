@@ -34,6 +34,9 @@ struct Results {
     /// Of the present model, oldest first: loaded from the session, then measured here.
     std::vector<TrialRecord> trials;
     std::vector<SweepPoint> sweep;
+    /// Of the last pruning sensitivity, in the order of arrival; its criterion and what it was measured by.
+    std::vector<SensitivityPoint> sensitivity;
+    SensitivityRequest sensitivityAsked;
     /// The running or final estimate of the present configuration; nothing while none has come yet.
     std::optional<EvaluationReady> estimate;
     /// Of the present or last fine-tuning.

@@ -134,6 +134,34 @@ void StripDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option,
     painter->restore();
 }
 
+void CurveDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option, const QModelIndex &index) const
+{
+    const auto curve = index.data(LayerTableModel::CurveRole).value<QList<QPointF>>();
+    if (curve.isEmpty()) {
+        QStyledItemDelegate::paint(painter, option, index);
+        return;
+    }
+    QStyleOptionViewItem opt(option);
+    initStyleOption(&opt, index);
+    paintBackground(painter, opt);
+    const QRectF area = QRectF(opt.rect).adjusted(5, 4, -5, -4);
+    const auto place = [&](const QPointF &point) {
+        return QPointF(area.left() + point.x() * area.width(), area.bottom() - point.y() * area.height());
+    };
+    painter->save();
+    painter->setRenderHint(QPainter::Antialiasing);
+    painter->setPen(QPen(opt.palette.color(QPalette::Disabled, QPalette::Text), 0.5));
+    painter->drawLine(area.bottomLeft(), area.bottomRight());
+    QPolygonF line;
+    for (const QPointF &point : curve)
+        line << place(point);
+    painter->setPen(QPen(opt.palette.color(opt.state & QStyle::State_Selected ? QPalette::HighlightedText : QPalette::Highlight), 1.5));
+    painter->drawPolyline(line);
+    for (const QPointF &point : line)
+        painter->drawEllipse(point, 1.2, 1.2);
+    painter->restore();
+}
+
 void ProgressDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option, const QModelIndex &index) const
 {
     QStyleOptionViewItem opt(option);

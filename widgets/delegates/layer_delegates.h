@@ -34,6 +34,14 @@ public:
     void paint(QPainter *painter, const QStyleOptionViewItem &option, const QModelIndex &index) const override;
 };
 
+/// The metric against sparsity, small.
+class CurveDelegate : public QStyledItemDelegate {
+    Q_OBJECT
+public:
+    using QStyledItemDelegate::QStyledItemDelegate;
+    void paint(QPainter *painter, const QStyleOptionViewItem &option, const QModelIndex &index) const override;
+};
+
 /// A job's progress as a bar, its phase written in it.
 class ProgressDelegate : public QStyledItemDelegate {
     Q_OBJECT

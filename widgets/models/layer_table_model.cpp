@@ -9,8 +9,11 @@
 #include <QLocale>
 #include <QPalette>
 
+#include <QPointF>
+
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 namespace bitwright {
 
@@ -19,6 +22,7 @@ namespace {
 using Model = LayerTableModel;
 
 constexpr std::size_t kStripBins = 40;
+constexpr double kBearable = 0.01, kBearableDb = 20;   // the loss, or the noise, up to which a sparsity counts as bearable
 
 bool isNumber(int column)
 {
@@ -60,6 +64,7 @@ Header header(int column)
     case Model::ActivationBits: return {QT_TR_NOOP("A bits"), QT_TR_NOOP("Bits per value of the layer's input; 32 is float")};
     case Model::WeightSqnr: return {QT_TR_NOOP("SQNR dB"), QT_TR_NOOP("Signal to quantization noise of the weight in decibels: 10 log₁₀(mean w² / mean error²); more is better")};
     case Model::AccuracyChange: return {QT_TR_NOOP("Δ metric pp"), QT_TR_NOOP("Change of the metric, in percentage points, when only this layer is quantized to its present bits; from a sweep")};
+    case Model::Sensitivity: return {QT_TR_NOOP("Sensitivity"), QT_TR_NOOP("What pruning this layer alone costs: the metric against sparsity, from “Measure pruning sensitivity”; sorted by the sparsity that costs no more than one point")};
     case Model::Kept: return {QT_TR_NOOP("Kept"), QT_TR_NOOP("Share of the weights that the layer's mask keeps; the rest is pruned")};
     case Model::SizeNow: return {QT_TR_NOOP("Size kB"), QT_TR_NOOP("What the layer takes now, in kilobytes (1000 bytes): packed weights, scales, bias and batch norm")};
     case Model::SizeBefore: return {QT_TR_NOOP("Before kB"), QT_TR_NOOP("What the layer takes in the baseline, or in the float network when none is pinned")};
@@ -103,6 +108,9 @@ LayerTableModel::LayerTableModel(Document &document, EngineController &controlle
     connect(&controller, &EngineController::weightErrorChanged, this,
             [this](const std::string &layer) { touch(layer, WeightSqnr, WeightSqnr); });
     connect(&controller, &EngineController::sweepStarted, this, [this] { touchAll(AccuracyChange, AccuracyChange); });
+    connect(&controller, &EngineController::sensitivityStarted, this, [this] { touchAll(Sensitivity, Sensitivity); });
+    connect(&controller, &EngineController::sensitivityPoint, this,
+            [this](const SensitivityPoint &event) { touch(event.layer, Sensitivity, Sensitivity); });
     connect(&controller, &EngineController::sweepPoint, this,
             [this](const SweepPoint &event) { touch(event.layer, AccuracyChange, AccuracyChange); });
 }
@@ -192,6 +200,59 @@ const SweepPoint *LayerTableModel::sweepPoint(const LayerInfo &info) const
     return it == sweep.end() ? nullptr : &*it;
 }
 
+std::vector<SensitivityPoint> LayerTableModel::sensitivityOf(const LayerInfo &info) const
+{
+    std::vector<SensitivityPoint> points;
+    std::ranges::copy_if(m_controller.results().sensitivity, std::back_inserter(points),
+                         [&](const SensitivityPoint &point) { return point.layer == info.name; });
+    std::ranges::sort(points, {}, &SensitivityPoint::sparsity);
+    return points;
+}
+
+QList<QPointF> LayerTableModel::sensitivityCurve(const LayerInfo &info) const
+{
+    const bool decibels = m_controller.results().sensitivityAsked.measure == "sqnr";
+    QList<QPointF> curve;
+    for (const SensitivityPoint &point : sensitivityOf(info)) {
+        // The same scale in every row: shares as they are, decibels from 0 to 40.
+        const double height = decibels ? point.value / 40 : point.value;
+        if (std::isfinite(height))
+            curve << QPointF(point.sparsity, std::clamp(height, 0.0, 1.0));
+    }
+    return curve;
+}
+
+/// The greatest sparsity up to which every measured one costs little.
+std::optional<double> LayerTableModel::bearableSparsity(const LayerInfo &info) const
+{
+    const bool decibels = m_controller.results().sensitivityAsked.measure == "sqnr";
+    const auto points = sensitivityOf(info);
+    if (points.empty())
+        return std::nullopt;
+    double bearable = 0;
+    for (const SensitivityPoint &point : points) {
+        if (decibels ? point.value < kBearableDb : point.delta < -kBearable)
+            break;
+        bearable = point.sparsity;
+    }
+    return bearable;
+}
+
+QString LayerTableModel::sensitivityTip(const LayerInfo &info) const
+{
+    const auto &asked = m_controller.results().sensitivityAsked;
+    const auto points = sensitivityOf(info);
+    if (points.empty())
+        return tr(header(Sensitivity).help);
+    QStringList lines{tr("%1 pruned alone by %2").arg(toQString(info.name), toQString(asked.method))};
+    for (const SensitivityPoint &point : points) {
+        const QString value = asked.measure == "sqnr" ? tr("%1 dB").arg(QLocale().toString(point.value, 'f', 1))
+                                                      : tr("%1 (%2)").arg(formatShare(point.value, 2), formatShareChange(point.delta));
+        lines << tr("%1: %2, %3").arg(formatShare(point.sparsity, 0), value, formatBytes(double(point.sizeBytes)));
+    }
+    return lines.join(QChar(u'\n'));
+}
+
 QList<double> LayerTableModel::strip(const std::string &layer) const
 {
     if (const auto it = m_strips.find(layer); it != m_strips.end())
@@ -247,6 +308,10 @@ QVariant LayerTableModel::display(const LayerInfo &info, Column column) const
         return text.left(text.size() - 3);   // the unit stands in the header
     }
     case Kept: return keptShare(info) < 1 ? formatShare(keptShare(info), 1) : QStringLiteral("–");
+    case Sensitivity: {
+        const auto sparsity = bearableSparsity(info);
+        return sparsity ? formatShare(*sparsity, 0) : QStringLiteral("–");
+    }
     case SizeNow: return kilobytesText(kilobytes(m_document.cost(), info.name));
     case SizeBefore: return kilobytesText(kilobytes(m_document.baselineCost(), info.name));
     default: return {};
@@ -274,6 +339,7 @@ QVariant LayerTableModel::sortValue(const LayerInfo &info, Column column) const
         const SweepPoint *point = sweepPoint(info);
         return point ? point->delta : 1e9;
     }
+    case Sensitivity: return bearableSparsity(info).value_or(2);
     case Kept: return keptShare(info);
     case SizeNow: return kilobytes(m_document.cost(), info.name);
     case SizeBefore: return kilobytes(m_document.baselineCost(), info.name);
@@ -299,6 +365,7 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
         return method ? tr("%1. %2\n%3").arg(toQString(method->title), toQString(method->summary), toQString(method->paper))
                       : tr("Not quantized. Choose a method or press 1 to 8.");
     }
+    case Sensitivity: return sensitivityTip(info);
     case SizeNow: {
         const double now = kilobytes(m_document.cost(), info.name), before = kilobytes(m_document.baselineCost(), info.name);
         return now > 0 ? tr("%1 kB now, %2 kB before: %3 smaller").arg(kilobytesText(now), kilobytesText(before), formatRatio(before / now))
@@ -348,6 +415,7 @@ QVariant LayerTableModel::data(const QModelIndex &index, int role) const
     case SortRole: return sortValue(info, column);
     case LayerRole: return toQString(info.name);
     case StripRole: return column == Distribution ? QVariant::fromValue(strip(info.name)) : QVariant();
+    case CurveRole: return column == Sensitivity ? QVariant::fromValue(sensitivityCurve(info)) : QVariant();
     case MethodsRole: return isMethod(column) ? QVariant(methods(roleOf(column))) : QVariant();
     case DiffersRole: return differs(info, column);
     default: return {};

@@ -20,12 +20,13 @@ class LayerTableModel : public QAbstractTableModel {
 public:
     enum Column {
         Name, Operator, WeightShape, Parameters, Macs, Distribution, WeightMethod, WeightBits, ActivationMethod,
-        ActivationBits, WeightSqnr, AccuracyChange, Kept, SizeNow, SizeBefore, ColumnCount
+        ActivationBits, WeightSqnr, AccuracyChange, Sensitivity, Kept, SizeNow, SizeBefore, ColumnCount
     };
     enum DataRole {
         SortRole = Qt::UserRole,
         LayerRole,      ///< the layer's name
         StripRole,      ///< QList<double>: heights 0 to 1 of the small distribution
+        CurveRole,      ///< QList<QPointF>: the metric against sparsity, both 0 to 1
         MethodsRole,    ///< QStringList of ids that the cell may take
         DiffersRole,    ///< the cell's choice is not the pinned baseline's
     };
@@ -53,6 +54,11 @@ private:
     [[nodiscard]] std::optional<double> sqnr(const LayerInfo &info) const;
     [[nodiscard]] double keptShare(const LayerInfo &info) const;
     [[nodiscard]] const SweepPoint *sweepPoint(const LayerInfo &info) const;
+    /// Of the last pruning sensitivity, by sparsity.
+    [[nodiscard]] std::vector<SensitivityPoint> sensitivityOf(const LayerInfo &info) const;
+    [[nodiscard]] QList<QPointF> sensitivityCurve(const LayerInfo &info) const;
+    [[nodiscard]] QString sensitivityTip(const LayerInfo &info) const;
+    [[nodiscard]] std::optional<double> bearableSparsity(const LayerInfo &info) const;
     [[nodiscard]] QList<double> strip(const std::string &layer) const;
     [[nodiscard]] QStringList methods(Role role) const;
     [[nodiscard]] bool differs(const LayerInfo &info, Column column) const;

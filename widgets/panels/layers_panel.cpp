@@ -30,6 +30,7 @@ constexpr std::pair<LayerTableModel::Column, int> kWidths[] = {
     {LayerTableModel::Parameters, 7},  {LayerTableModel::Macs, 7},            {LayerTableModel::Distribution, 6},
     {LayerTableModel::WeightMethod, 9}, {LayerTableModel::WeightBits, 6},     {LayerTableModel::ActivationMethod, 9},
     {LayerTableModel::ActivationBits, 6}, {LayerTableModel::WeightSqnr, 8},  {LayerTableModel::AccuracyChange, 11},
+    {LayerTableModel::Sensitivity, 11},
     {LayerTableModel::Kept, 6},             {LayerTableModel::SizeNow, 7},     {LayerTableModel::SizeBefore, 9}};
 
 QToolButton *toggle(const QString &text, const QString &name, const QString &tip)
@@ -70,6 +71,10 @@ LayersPanel::LayersPanel(Document &document, EngineController &controller, QWidg
     // What a sweep finds is worth its column.
     connect(&controller, &EngineController::sweepStarted, this, [this] {
         m_table->setColumnHidden(LayerTableModel::AccuracyChange, false);
+        fitName();
+    });
+    connect(&controller, &EngineController::sensitivityStarted, this, [this] {
+        m_table->setColumnHidden(LayerTableModel::Sensitivity, false);
         fitName();
     });
     updateRoles();
@@ -130,6 +135,7 @@ void LayersPanel::setupTable()
     for (const auto column : {LayerTableModel::WeightBits, LayerTableModel::ActivationBits})
         m_table->setItemDelegateForColumn(column, new BitsDelegate(m_table));
     m_table->setItemDelegateForColumn(LayerTableModel::Distribution, new StripDelegate(m_table));
+    m_table->setItemDelegateForColumn(LayerTableModel::Sensitivity, new CurveDelegate(m_table));
 
     QHeaderView *header = m_table->horizontalHeader();
     header->setSectionsMovable(true);
@@ -141,7 +147,7 @@ void LayersPanel::setupTable()
                                                  header->sectionSizeHint(column) + 8));
     for (const auto column : {LayerTableModel::WeightShape, LayerTableModel::WeightMethod, LayerTableModel::ActivationMethod,
                               LayerTableModel::SizeBefore, LayerTableModel::AccuracyChange, LayerTableModel::Operator,
-                              LayerTableModel::Parameters, LayerTableModel::Macs, LayerTableModel::Kept})
+                              LayerTableModel::Parameters, LayerTableModel::Macs, LayerTableModel::Kept, LayerTableModel::Sensitivity})
         m_table->setColumnHidden(column, true);
     // What a person looks at while choosing bits comes first.
     const LayerTableModel::Column order[] = {

@@ -20,7 +20,7 @@
 namespace bitwright {
 
 PruneDialog::PruneDialog(Document &document, EngineController &controller, QWidget *parent)
-    : QDialog(parent), m_document(document), m_controller(controller), m_method(new QComboBox), m_where(new QComboBox),
+    : QDialog(parent), m_document(document), m_controller(controller), m_method(new QComboBox), m_where(new QComboBox), m_target(new QComboBox),
       m_options(new ParamForm), m_slider(new QSlider(Qt::Horizontal)), m_sparsity(new QDoubleSpinBox),
       m_global(new QCheckBox(tr("One ranking over all layers"))), m_about(new QLabel), m_summary(new QLabel)
 {
@@ -72,6 +72,11 @@ void PruneDialog::setupRows()
     m_where->addItem(tr("The selected layers"), false);
     m_where->addItem(tr("All layers that can be pruned"), true);
     connect(m_where, &QComboBox::currentIndexChanged, this, &PruneDialog::updateState);
+    m_target->setAccessibleName(tr("What the share is of"));
+    m_target->setToolTip(tr("What the percentage counts: the weights or channels, the bytes, or the bit operations (structured criteria alone save those)"));
+    m_target->addItem(tr("of the weights or channels"), QStringLiteral("share"));
+    m_target->addItem(tr("of the size"), QStringLiteral("size"));
+    m_target->addItem(tr("of the BOPs"), QStringLiteral("bops"));
     m_slider->setAccessibleName(tr("Sparsity"));
     m_slider->setRange(0, 99);
     m_sparsity->setAccessibleName(tr("Sparsity in percent"));
@@ -92,6 +97,7 @@ void PruneDialog::setupRows()
     auto *share = new QHBoxLayout;
     share->addWidget(m_slider, 1);
     share->addWidget(m_sparsity);
+    share->addWidget(m_target);
     auto *form = new QFormLayout;
     form->addRow(tr("Criterion"), m_method);
     form->addRow(QString(), m_about);
@@ -160,6 +166,7 @@ void PruneDialog::start()
     request.method = m_method->currentData().toString().toStdString();
     request.options = m_values;
     request.sparsity = m_sparsity->value() / 100;
+    request.target = m_target->currentData().toString().toStdString();
     request.global = m_global->isEnabled() && m_global->isChecked();
     m_job = m_controller.prune(std::move(request));
     updateState();

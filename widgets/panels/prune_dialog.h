@@ -34,7 +34,7 @@ private:
 
     Document &m_document;
     EngineController &m_controller;
-    QComboBox *m_method, *m_where;
+    QComboBox *m_method, *m_where, *m_target;
     ParamForm *m_options;
     ParamValues m_values;
     QSlider *m_slider;

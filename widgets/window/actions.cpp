@@ -141,6 +141,12 @@ void Actions::makeRun()
     connect(sweep, &QAction::triggered, this, [this] { startSweep("metric"); });
     sweepSqnr = make(tr("Sweep layers by &SQNR"), {}, {}, tr("The same, measured by the noise at the output; needs no labels"));
     connect(sweepSqnr, &QAction::triggered, this, [this] { startSweep("sqnr"); });
+    sensitivity = make(tr("Measure &pruning sensitivity"), QStringLiteral("sweep"), tr("Ctrl+Shift+L"), tr("Prune one layer at a time to several sparsities and draw what each costs into the table"));
+    connect(sensitivity, &QAction::triggered, this, [this] { m_controller.measureSensitivity({}); });
+    reestimate = make(tr("Re-estimate &batch norm"), QStringLiteral("evaluate"), tr("Ctrl+Shift+B"), tr("Take the statistics of the batch norms anew under the present configuration: what pruning and quantizing moved, without training"));
+    connect(reestimate, &QAction::triggered, this, [this] { m_controller.correct(CorrectRequest::Step::BatchNorm); });
+    correctBias = make(tr("Correct b&iases"), QStringLiteral("evaluate"), tr("Ctrl+Shift+I"), tr("Give every channel the mean that it has in the float network, layer by layer, without training"));
+    connect(correctBias, &QAction::triggered, this, [this] { m_controller.correct(CorrectRequest::Step::Bias); });
     live = make(tr("Measure &live"), QStringLiteral("live"), tr("Ctrl+Space"), tr("Every change is followed by a measurement"));
     live->setCheckable(true);
     live->setChecked(m_controller.isLive());
@@ -225,7 +231,9 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     QMenu *run = bar->addMenu(tr("&Run"));
     run->addActions({evaluate, fineTune, calibrate});
     run->addSeparator();
-    run->addActions({sweep, sweepSqnr});
+    run->addActions({sweep, sweepSqnr, sensitivity});
+    run->addSeparator();
+    run->addActions({reestimate, correctBias});
     run->addSeparator();
     run->addAction(live);
     run->addMenu(tr("&Metric"))->addActions(metrics);
@@ -292,10 +300,13 @@ void Actions::update()
     clearMasks->setEnabled(std::ranges::any_of(m_document.selection(), [this](const std::string &name) { return !m_document.mask(name).empty(); }));
     allFloat->setEnabled(model && !m_document.isFloat());
     clearBaseline->setEnabled(m_document.hasBaseline());
-    for (QAction *action : {evaluate, sweep, sweepSqnr})
+    for (QAction *action : {evaluate, sweep, sweepSqnr, sensitivity})
         action->setEnabled(measurable);
     calibrate->setEnabled(measurable && !m_document.quantizedLayers().empty());
     fineTune->setEnabled(model && !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty()) && !m_controller.data().training.empty() && !m_controller.trainingJob());
+    const bool changed = !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty());
+    reestimate->setEnabled(measurable && changed && !m_document.config().foldBatchNorm);
+    correctBias->setEnabled(measurable && changed);
     cancel->setEnabled(m_controller.isBusy());
     back->setEnabled(m_document.canGoBack());
     forward->setEnabled(m_document.canGoForward());

@@ -28,7 +28,7 @@ public:
     QAction *undo, *redo, *pinBaseline, *clearBaseline, *selectAll;
     QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *clearMasks;
     QList<QAction *> bits;   ///< float, 1 … 8
-    QAction *evaluate, *fineTune, *calibrate, *sweep, *sweepSqnr, *live, *cancel;
+    QAction *evaluate, *fineTune, *calibrate, *sweep, *sweepSqnr, *sensitivity, *reestimate, *correctBias, *live, *cancel;
     QAction *back, *forward, *filter, *undoList;
     QList<QAction *> themes, metrics;
     QAction *keys, *about;

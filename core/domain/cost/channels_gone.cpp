@@ -39,7 +39,9 @@ std::vector<bool> emptiedOutputs(const LayerInfo &layer, const PruneSpec &spec)
     for (std::size_t d = std::size_t(layer.channelAxis) + 1; d < layer.weightShape.size(); ++d)
         inner *= layer.weightShape[d];
     const std::int64_t outer = mask.size() / (channels * inner);
-    const bool asked = boolParam(spec.options, "channels");
+    const bool unstructured = hasParam(spec.options, "channels"), asked = boolParam(spec.options, "channels");
+    if (unstructured && !asked)
+        return {};
     std::vector<bool> gone(std::size_t(channels), true);
     for (std::int64_t c = 0; c < channels; ++c) {
         std::int64_t kept = 0;

@@ -50,6 +50,8 @@ private slots:
         const Mask single = Mask::fromKept(std::vector<std::uint8_t>{1, 0, 0, 0, 1, 1, 1, 1});
         QVERIFY(emptiedOutputs(a, {"magnitude", 0, {}, single}).empty());
         QCOMPARE(emptiedOutputs(a, {"magnitude", 0, {{"channels", true}}, single}), (std::vector<bool>{false, true, false, false}));
+        const Mask whole = Mask::fromKept(std::vector<std::uint8_t>{1, 1, 0, 0, 1, 1, 1, 1});
+        QVERIFY(emptiedOutputs(a, {"magnitude", 0, {{"channels", false}}, whole}).empty());
         QVERIFY(emptiedOutputs(a, {}).empty());
         // Output channels of a transposed convolution are its second dimension.
         LayerInfo transposed = a;

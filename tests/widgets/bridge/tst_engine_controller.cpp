@@ -63,6 +63,9 @@ private slots:
     void errorsOfAllQuantizedLayersAreFetchedOneByOne();
     void fineTunedWeightsAreTaken();
     void fineTunedWeightsWaitWhenTheConfigurationMoved();
+    void repairsAreTakenAsOneStep();
+    void repairsWaitWhenTheConfigurationMoved();
+    void sensitivityIsKeptAndSuperseded();
     void noCallAfterTheController();
 };
 
@@ -260,6 +263,50 @@ void TstEngineController::fineTunedWeightsWaitWhenTheConfigurationMoved()
     f.engine.emitFromThread({epoch, JobEnded{job, JobOutcome::Finished, {}, 1}});
     QTRY_COMPARE(f.controller.trainingJob(), JobId(0));
     QVERIFY(f.document.state().weights.empty());
+}
+
+void TstEngineController::repairsAreTakenAsOneStep()
+{
+    Fixture f;
+    f.openWithData();
+    f.document.setBits({"stem"}, Role::Weight, 4);
+    f.engine.automatic = true;
+    const int steps = f.document.undoStack()->count();
+    f.controller.correct(CorrectRequest::Step::BatchNorm);
+    QTRY_COMPARE(f.document.state().weights, std::string("re-estimated 1"));
+    QCOMPARE(f.document.undoStack()->count(), steps + 1);
+    QCOMPARE(f.document.undoStack()->undoText(), QStringLiteral("Re-estimate batch norm"));
+    f.document.undoStack()->undo();
+    QVERIFY(f.document.state().weights.empty());
+    f.controller.correct(CorrectRequest::Step::Bias);
+    QTRY_COMPARE(f.document.state().weights, std::string("bias-corrected 1"));
+    QVERIFY(f.engine.asked<CorrectRequest>().back().second.weights.empty());
+}
+
+void TstEngineController::repairsWaitWhenTheConfigurationMoved()
+{
+    Fixture f;
+    f.openWithData();
+    f.document.setBits({"stem"}, Role::Weight, 4);
+    const JobId job = f.controller.correct(CorrectRequest::Step::Bias);
+    f.document.setBits({"stem"}, Role::Weight, 5);
+    QSignalSpy ended(&f.controller, &EngineController::jobEnded);
+    f.engine.emitFromThread({WeightsReady{job, f.document.config(), "w", "Correct biases", nullptr}, JobEnded{job, JobOutcome::Finished, {}, 1}});
+    QTRY_COMPARE(ended.count(), 1);
+    QVERIFY(f.document.state().weights.empty());
+}
+
+void TstEngineController::sensitivityIsKeptAndSuperseded()
+{
+    Fixture f;
+    f.openWithData();
+    const JobId first = f.controller.measureSensitivity({});
+    const JobId second = f.controller.measureSensitivity({.method = "l1"});
+    QVERIFY(std::ranges::count(f.engine.cancelled, first) == 1);
+    f.engine.emitFromThread({SensitivityPoint{first, "stem", 0.5, 0.9, -0.01, 20, 1000}, SensitivityPoint{second, "stem", 0.5, 0.8, -0.11, 15, 1000}});
+    QTRY_COMPARE(f.controller.results().sensitivity.size(), std::size_t(1));
+    QCOMPARE(f.controller.results().sensitivity.front().value, 0.8);
+    QCOMPARE(f.controller.results().sensitivityAsked.method, std::string("l1"));
 }
 
 void TstEngineController::noCallAfterTheController()

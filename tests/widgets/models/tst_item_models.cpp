@@ -46,6 +46,7 @@ private slots:
     void onlyTheEditedRowIsTold();
     void layersAreFilteredAndSorted();
     void layersThatCannotBeQuantizedSayWhy();
+    void sensitivityIsDrawnPerLayer();
     void jobsGoThroughTheirStates();
     void jobsKnowTheirTimeLeft();
     void logForgetsTheOldest();
@@ -135,6 +136,27 @@ void TstItemModels::layersThatCannotBeQuantizedSayWhy()
     QVERIFY(!f.model.setData(bits, 4));
     QVERIFY(bits.data(Qt::ToolTipRole).toString().contains(QStringLiteral("an embedding is a table")));
     QVERIFY(bits.data(Qt::ForegroundRole).isValid());
+}
+
+void TstItemModels::sensitivityIsDrawnPerLayer()
+{
+    Fixture f;
+    QCOMPARE(f.text("stem", M::Sensitivity), QStringLiteral("–"));
+    QVERIFY(f.model.index(0, M::Sensitivity).data(M::CurveRole).value<QList<QPointF>>().isEmpty());
+    QSignalSpy told(&f.model, &QAbstractItemModel::dataChanged);
+    f.controller.measureSensitivity({.sparsities = {0.2, 0.3, 0.5, 0.9}});
+    // The fake's first layer loses .2 points up to 30 % and .6 per share beyond: 0, 0, 12 and 36 points.
+    QTRY_COMPARE(f.text("stem", M::Sensitivity), QStringLiteral("30\u202F%"));
+    const auto index = f.model.index(f.model.rowOf("stem"), M::Sensitivity);
+    const auto curve = index.data(M::CurveRole).value<QList<QPointF>>();
+    QCOMPARE(curve.size(), 4);
+    QCOMPARE(curve[2], QPointF(0.5, 0.93 - 0.6 * 0.2));
+    QVERIFY2(index.data(Qt::ToolTipRole).toString().contains(QStringLiteral("magnitude")), qPrintable(index.data(Qt::ToolTipRole).toString()));
+    QCOMPARE(index.data(Qt::ToolTipRole).toString().count(QChar(u'\n')), 4);
+    QCOMPARE(index.data(M::SortRole).toDouble(), 0.3);
+    QVERIFY(told.count() > 0);
+    for (const auto &change : told)   // nothing but its column
+        QCOMPARE(change[0].toModelIndex().column(), int(M::Sensitivity));
 }
 
 void TstItemModels::jobsGoThroughTheirStates()

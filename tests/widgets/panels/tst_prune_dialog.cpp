@@ -17,6 +17,7 @@ private slots:
     void initTestCase() { QTest::failOnWarning(QRegularExpression(QStringLiteral(".*"))); }
     void prunesTheSelection();
     void prunesEverythingAndTakesItBack();
+    void asksForTheTarget();
     void saysWhyItFailed();
     void everyControlHasAName();
 };
@@ -81,6 +82,23 @@ void TstPruneDialog::prunesEverythingAndTakesItBack()
     button(dialog, QStringLiteral("Take masks away"))->click();
     QVERIFY(bench.document.prunedLayers().empty());
     QVERIFY(bench.document.isFloat());
+}
+
+void TstPruneDialog::asksForTheTarget()
+{
+    Bench bench;
+    PruneDialog dialog(bench.document, bench.controller);
+    QComboBox *target = nullptr;
+    for (QComboBox *box : dialog.findChildren<QComboBox *>())
+        if (box->accessibleName() == QStringLiteral("What the share is of"))
+            target = box;
+    QVERIFY(target);
+    button(dialog, QStringLiteral("Prune"))->click();
+    QCOMPARE(bench.engine.asked<PruneRequest>().back().second.target, std::string("share"));
+    QTRY_VERIFY(button(dialog, QStringLiteral("Prune"))->isEnabled());
+    target->setCurrentIndex(2);
+    button(dialog, QStringLiteral("Prune"))->click();
+    QCOMPARE(bench.engine.asked<PruneRequest>().back().second.target, std::string("bops"));
 }
 
 void TstPruneDialog::saysWhyItFailed()
