@@ -39,7 +39,7 @@ Result<std::unique_ptr<Quantizer>> quantizerOf(const PreviewSource &source, cons
 bool needsOnlyExtremes(const QuantSpec &spec)
 {
     const std::string range = textParam(spec.options, "range", "minmax");
-    return range == "minmax" || range == "average" || range == "scaled";
+    return spec.method == "uniform" && (range == "minmax" || range == "average" || range == "scaled");
 }
 
 Status calibrateFor(const PreviewSource &source, const QuantSpec &spec, Quantizer &quantizer, const at::Tensor &sample)
@@ -48,6 +48,8 @@ Status calibrateFor(const PreviewSource &source, const QuantSpec &spec, Quantize
         return quantizer.calibrate(source.statistics);
     if (sample.numel() == source.numel)
         return quantizer.calibrate(source.rows);
+    if (spec.method != "uniform")   // levels that are shown come from all values, those of the error curve from a part
+        return quantizer.calibrate(sample.numel() > kCurve ? source.rows : sample);
     const bool perTensor = spec.method == "uniform" && textParam(spec.options, "granularity", "tensor") == "tensor";
     if (perTensor && (needsOnlyExtremes(spec) || sample.numel() > kCurve))
         return quantizer.calibrate(source.statistics);

@@ -44,6 +44,11 @@ public:
     [[nodiscard]] virtual QuantGrid grid() const = 0;
     /// What training learns under the present options; may be empty.
     virtual std::vector<Learnable> learnables() { return {}; }
+    /// Training begins on the weight `x`: a method that learns shared values alone keeps the codes that x has now.
+    virtual void freeze(const at::Tensor &x) { (void)x; }
+    /// After freeze(): what such a weight is by now, its shape and each element's shared value. Undefined for all others,
+    /// whose weights are trained themselves.
+    [[nodiscard]] virtual at::Tensor frozen() const { return {}; }
     /// Keeps learned values legal (a step stays positive); called after each optimizer step.
     virtual void clampLearnables() {}
     /// Learned and calibrated values as they stand in an assignment.

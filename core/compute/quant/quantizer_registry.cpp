@@ -11,6 +11,7 @@ const std::vector<QuantizerRow> &quantizerRows()
 {
     static const std::vector<QuantizerRow> rows{
         uniformRow(),
+        kmeansRow(),
     };
     return rows;
 }

@@ -50,6 +50,7 @@ Status TrainingState::makeQuantizers()
             for (const Learnable &learnable : slot.weight->learnables())
                 slot.learnables.push_back({"weight/" + learnable.name, learnable.tensor});
             slot.weightFollows = !given && slot.learnables.empty();
+            slot.weight->freeze(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach());
         }
         if (const QuantSpec &spec = found->second.activation; !spec.isFloat()) {
             BW_ASSIGN(slot.activation,
@@ -234,6 +235,29 @@ void TrainingState::step(double learningRate)
     }
 }
 
+/// A layer whose codes are frozen is its shared values by now; what lies in the variable is only where they came from.
+void TrainingState::holdShared(ParameterMap &copy) const
+{
+    const at::NoGradGuard noGrad;
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        at::Tensor shared = m_slots[i].weight ? m_slots[i].weight->frozen() : at::Tensor();
+        const int parameter = executor.graph().parameterOf(executor.bindings()[i].weight);
+        const auto held = parameter < 0 ? copy.end() : copy.find(executor.graph().parameters[std::size_t(parameter)].name);
+        if (!shared.defined() || held == copy.end())
+            continue;
+        if (m_slots[i].mask.kept.defined())
+            shared = at::where(m_slots[i].mask.kept, shared, at::zeros({}));
+        if (m_input->foldBatchNorm) {   // folding multiplies each channel: take that factor out again
+            ParameterMap ones = m_variables;
+            ones[held->first] = at::ones_like(held->second);
+            const at::Tensor factor = m_input->network->parameters(true, ones).at(held->first).detach();
+            shared = at::where(factor == 0, shared, shared / factor);
+        }
+        held->second = shared.to(held->second.scalar_type());
+    }
+}
+
 ParameterMap TrainingState::snapshot() const
 {
     ParameterMap copy;
@@ -243,6 +267,7 @@ ParameterMap TrainingState::snapshot() const
     eachMasked(m_silenced, zero);
     for (const Slot &slot : m_slots)
         eachMasked(slot.mask, zero);
+    holdShared(copy);
     return copy;
 }
 

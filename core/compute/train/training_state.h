@@ -57,6 +57,7 @@ public:
 
 private:
     TrainingState() = default;
+    void holdShared(ParameterMap &copy) const;
     Status makeQuantizers();
     Status makeVariables();
     Status quantizeWeights(std::vector<at::Tensor> &bound);

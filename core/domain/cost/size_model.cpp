@@ -50,6 +50,10 @@ double sideBits(const QuantSpec &spec, Role role, std::int64_t groups)
         return 0;
     if (spec.method == "uniform")
         return double(groups) * (kFloatBits + (hasZeroPoint(spec, role) ? double(spec.bits) : 0));
+    if (spec.method == "kmeans") {
+        const auto codebook = spec.values.find("codebook");
+        return kFloatBits * (codebook == spec.values.end() ? double(std::int64_t(1) << spec.bits) : double(codebook->second.size()));
+    }
     // A method without a row here stores its values as float32 once they are known, at least one per group.
     std::size_t stored = 0;
     for (const auto &[name, value] : spec.values)
