@@ -185,7 +185,7 @@ def test_masked_as_pytorch_would(folder):
     norms |= {f"blocks.{i}.c1": [f"blocks.{i}.n2"] for i in range(3)}
     for name, layer in json.loads((folder / "masks.json").read_text())["layers"].items():
         weight = state[name + ".weight"]
-        bits = np.unpackbits(np.frombuffer(base64.b64decode(layer["prune"]["mask"]), np.uint8), bitorder="little")[:weight.numel()]
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(layer["prune"]["mask"]["bitmap"]), np.uint8), bitorder="little")[:weight.numel()]
         kept = torch.from_numpy(bits.astype(np.float32)).reshape(weight.shape)
         weight *= kept
         alive = (kept.flatten(1).sum(1) > 0).float()

@@ -3,6 +3,7 @@
 
 #include "bridge/change_state.h"
 #include "config/uniform_form.h"
+#include "session/weights_name.h"
 #include "util/format.h"
 
 #include <algorithm>
@@ -114,10 +115,25 @@ Document::~Document()
 
 // ---- the network ----
 
-void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState state)
+std::shared_ptr<const ModelSummary> Document::networkFor(const std::string &weights) const
+{
+    const std::string name = networkOf(weights);
+    if (name.empty())
+        return m_opened;
+    const auto found = m_cut.find(name);
+    return found == m_cut.end() ? nullptr : found->second;
+}
+
+void Document::addNetwork(const std::string &name, std::shared_ptr<const ModelSummary> model)
+{
+    m_cut[name] = std::move(model);
+}
+
+void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState state, Networks cut)
 {
     m_undo.clear();
-    m_model = std::move(model);
+    m_model = m_opened = std::move(model);
+    m_cut = std::move(cut);
     m_baseline.reset();
     m_baselineResolved.clear();
     m_baselineCost = {};
@@ -137,6 +153,10 @@ void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState
         }
         state.config.modelSha = m_model->sha256;
         state.config.modelLayers = m_model->quantizableLayers();
+        if (const auto network = networkFor(state.weights))
+            m_model = network;
+        else
+            state = {};   // its smaller network is lost; the log says why
         if (auto resolved = resolve(state.config, *m_model, m_catalog)) {
             m_resolved = std::move(*resolved);
             m_state = std::move(state);
@@ -179,7 +199,7 @@ const QuantSpec *Document::baselineSpec(const std::string &name, Role role) cons
 
 std::int64_t Document::floatSizeBytes() const
 {
-    return m_model ? bitwright::floatSizeBytes(*m_model) : 0;
+    return m_opened ? bitwright::floatSizeBytes(*m_opened) : 0;
 }
 
 bool Document::isFloat() const
@@ -441,7 +461,10 @@ void Document::setState(const DocumentState &state, const QString &text)
     DocumentState next = state;
     next.config.modelSha = m_state.config.modelSha;
     next.config.modelLayers = m_state.config.modelLayers;
-    if (auto resolved = resolve(next.config, *m_model, m_catalog); !resolved)
+    const auto network = networkFor(state.weights);
+    if (!network)
+        emit refused(tr("These weights belong to a smaller network that is not in this session; remove the channels again."));
+    else if (auto resolved = resolve(next.config, *network, m_catalog); !resolved)
         emit refused(toQString(resolved.error().message));
     else
         push(next, text, 0);
@@ -460,12 +483,20 @@ void Document::push(const DocumentState &next, const QString &text, quint64 drag
 
 void Document::take(const DocumentState &next, ChangeEvent event)
 {
-    auto resolved = resolve(next.config, *m_model, m_catalog);
+    const auto network = networkFor(next.weights);
+    auto resolved = network ? resolve(next.config, *network, m_catalog) : fail(ErrorKind::Internal, "no such network");
     if (!resolved) {   // every path here was checked before
         emit refused(toQString(resolved.error().message));
         return;
     }
-    event.diff = diff(m_state.config, next.config, *m_model, m_catalog);
+    if (network == m_model) {
+        event.diff = diff(m_state.config, next.config, *m_model, m_catalog);
+    } else {
+        event.diff.network = event.weights = true;
+        for (const LayerInfo &layer : network->layers)
+            event.diff.layers[layer.name] = {};
+        m_model = network;
+    }
     m_state = next;
     m_resolved = std::move(*resolved);
     m_cost = modelCost(*m_model, m_resolved, m_state.config.foldBatchNorm);

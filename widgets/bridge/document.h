@@ -49,8 +49,13 @@ public:
     ~Document() override;
 
     // ---- the network ----
-    /// Takes another network; drops undo steps, selection and baseline. A null pointer closes it.
-    void setModel(std::shared_ptr<const ModelSummary> model, DocumentState state = {});
+    using Networks = std::map<std::string, std::shared_ptr<const ModelSummary>>;
+    /// Takes another network; drops undo steps, selection and baseline. A null pointer closes it. `cut` are the smaller ones
+    /// that surgery had made of it, by name (weights_name.h).
+    void setModel(std::shared_ptr<const ModelSummary> model, DocumentState state = {}, Networks cut = {});
+    /// A network that surgery made of the one that is open; weights states of its name belong to it from now on.
+    void addNetwork(const std::string &name, std::shared_ptr<const ModelSummary> model);
+    /// The network that the present weights belong to: what was opened, or a smaller one.
     [[nodiscard]] const ModelSummary *model() const { return m_model.get(); }
     [[nodiscard]] const LayerInfo *layer(const std::string &name) const;
     [[nodiscard]] bool isQuantizable(const std::string &layer) const;
@@ -170,7 +175,11 @@ private:
     void select(const SelectionEntry &entry);
 
     const Catalog &m_catalog;
-    std::shared_ptr<const ModelSummary> m_model;
+    /// The network of a weights state, or null where it is not known.
+    [[nodiscard]] std::shared_ptr<const ModelSummary> networkFor(const std::string &weights) const;
+
+    std::shared_ptr<const ModelSummary> m_model, m_opened;
+    Networks m_cut;
     DocumentState m_state;
     ResolvedConfig m_resolved;
     ModelCost m_cost, m_floatCost, m_baselineCost;

@@ -3,6 +3,7 @@
 
 #include "models/jobs_model.h"
 #include "models/log_model.h"
+#include "session/weights_name.h"
 #include "util/format.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace {
 constexpr int kThrottleMs = 33;
 /// Long enough that a burst of keys becomes one request, short enough to feel immediate.
 constexpr int kDebounceMs = 30;
+/// The packed size comes after previews and the first estimate.
+constexpr int kPackDelayMs = 300;
 
 /// Events that a person waits for; the others may wait for the next frame.
 bool isUrgent(const Event &event)
@@ -45,6 +48,11 @@ EngineController::EngineController(EngineApi &engine, Document &document, QObjec
         timer->setInterval(kDebounceMs);
     }
     m_drainTimer.setSingleShot(true);
+    m_packTimer.setSingleShot(true);
+    m_packTimer.setInterval(kPackDelayMs);
+    connect(&m_packTimer, &QTimer::timeout, this, &EngineController::askPackSize);
+    connect(&document, &Document::changed, &m_packTimer, qOverload<>(&QTimer::start));
+    connect(&document, &Document::modelChanged, &m_packTimer, qOverload<>(&QTimer::start));
     connect(&m_previewTimer, &QTimer::timeout, this, &EngineController::askPreviews);
     connect(&m_evaluationTimer, &QTimer::timeout, this, &EngineController::askEvaluation);
     connect(&m_drainTimer, &QTimer::timeout, this, &EngineController::drain);
@@ -225,6 +233,15 @@ JobId EngineController::correct(CorrectRequest::Step step)
     request.step = step;
     m_correctFrom = m_document.state();
     return m_correct = submit(std::move(request));
+}
+
+JobId EngineController::cutChannels()
+{
+    if (!m_document.model())
+        return 0;
+    supersede(m_correct);
+    m_correctFrom = m_document.state();
+    return m_correct = submit(SurgeryRequest{m_document.config(), m_document.state().weights});
 }
 
 JobId EngineController::fineTune(const FineTuneOptions &options)
@@ -445,6 +462,13 @@ void EngineController::askEvaluation()
     updateBusy();
 }
 
+void EngineController::askPackSize()
+{
+    supersede(m_packSize);
+    if (m_document.model())
+        m_packSize = submit(PackSizeRequest{m_document.config(), m_document.state().weights}, false);
+}
+
 // ---- events, on the GUI thread ----
 
 void EngineController::handle(const JobStarted &event)
@@ -505,7 +529,7 @@ void EngineController::handle(const ModelOpened &event)
     if (event.job != m_modelJob)
         return;
     reset();
-    emit modelOpened(event.model);
+    emit modelOpened(event.model, event.cut);
     collectStatistics();
 }
 
@@ -632,17 +656,21 @@ void EngineController::handle(const SensitivityPoint &event)
 
 void EngineController::handle(const WeightsReady &event)
 {
-    if (event.model || event.job != m_correct)
+    if (event.model)
+        m_document.addNetwork(networkOf(event.weights), event.model);
+    if (event.job != m_correct)
         return;
     if (isStill(m_correctFrom))
         m_document.setState({event.config, event.weights}, toQString(event.title));
     else
         m_log->add({event.job, LogMessage::Level::Info,
-                    tr("The repair has finished, but the configuration was changed meanwhile and does not take it over; ask again").toStdString(), {}});
+                    tr("%1: finished, but the configuration was changed meanwhile and does not take it over; ask again").arg(toQString(event.title)).toStdString(), {}});
 }
 
 void EngineController::handle(const PackSizeReady &event)
 {
+    if (event.job != m_packSize)
+        return;
     emit packSizeReady(event);
 }
 

@@ -65,6 +65,8 @@ public:
     JobId measureSensitivity(const SensitivityRequest &request);
     /// Repairs what pruning and quantizing moved; the new weights become the document's as one undo step.
     JobId correct(CorrectRequest::Step step);
+    /// Takes the channels out that masks emptied; the smaller network becomes the document's as one undo step.
+    JobId cutChannels();
     /// Fills in configuration and weights; the masks become the document's as one undo step.
     JobId prune(PruneRequest request);
     JobId fineTune(const FineTuneOptions &options);
@@ -88,7 +90,8 @@ public:
     void reset();
 
 signals:
-    void modelOpened(const std::shared_ptr<const bitwright::ModelSummary> &model);
+    /// `cut` are the smaller networks that the session holds of it.
+    void modelOpened(const std::shared_ptr<const bitwright::ModelSummary> &model, const bitwright::Document::Networks &cut = {});
     void dataOpened(const bitwright::DataOpened &event);
     void statisticsReady(const bitwright::StatisticsReady &event);
     void previewReady(const bitwright::PreviewReady &event);
@@ -133,6 +136,7 @@ private:
     void askPreview(Role role);
     void askNextError();
     void askEvaluation();
+    void askPackSize();
     void addTrial(const TrialRecord &trial);
     void takeTrained();
     /// Whether the document still holds these weights and choices; calibrated values may have come meanwhile.
@@ -179,6 +183,8 @@ private:
     JobId m_errorJob = 0;                        // the one preview that runs for the table's SQNR column
 
     QTimer m_previewTimer, m_evaluationTimer, m_drainTimer;
+    QTimer m_packTimer;                          // longer than the others: nobody waits for the packed size
+    JobId m_packSize = 0;
     QElapsedTimer m_sinceDrain;
 
     std::mutex m_mutex;   // guards what follows: engine threads write, the GUI thread takes

@@ -28,6 +28,8 @@ public:
     void setLayout(const QByteArray &state) { m_settings.setValue(QLatin1String(kLayout), state); }
     [[nodiscard]] QByteArray layersTable() const { return bytes(kLayersTable); }
     void setLayersTable(const QByteArray &state) { m_settings.setValue(QLatin1String(kLayersTable), state); }
+    [[nodiscard]] QByteArray training() const { return bytes(kTraining); }
+    void setTraining(const QByteArray &options) { m_settings.setValue(QLatin1String(kTraining), options); }
 
 signals:
     void recentChanged();
@@ -35,7 +37,7 @@ signals:
 private:
     static constexpr const char *kTheme = "view/theme", *kModels = "recent/models", *kSessions = "recent/sessions",
                                 *kGeometry = "window/geometry", *kLayout = "window/layout",
-                                *kLayersTable = "window/layersTable";
+                                *kLayersTable = "window/layersTable", *kTraining = "training/options";
     [[nodiscard]] QStringList list(const char *key) const { return m_settings.value(QLatin1String(key)).toStringList(); }
     [[nodiscard]] QByteArray bytes(const char *key) const { return m_settings.value(QLatin1String(key)).toByteArray(); }
     void add(const char *key, const QString &path);

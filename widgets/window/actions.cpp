@@ -126,6 +126,8 @@ void Actions::makeQuantize()
     prune = make(tr("&Prune…"), {}, QKeySequence(Qt::Key_P), tr("Take weights or channels away by a criterion"));
     clearMasks = make(tr("Take &masks away"), {}, {}, tr("Keep everything of the selected layers again"));
     connect(clearMasks, &QAction::triggered, this, [this] { m_document.clearMasks(m_document.selection()); });
+    cutChannels = make(tr("Remove pruned &channels"), {}, tr("Ctrl+Shift+X"), tr("Take out of the network what structured masks have emptied: the same answers from a smaller network"));
+    connect(cutChannels, &QAction::triggered, &m_controller, &EngineController::cutChannels);
     allFloat = make(tr("Everything to &float"), {}, {}, tr("Back to the network as it was opened"));
     connect(allFloat, &QAction::triggered, this, [this] { m_document.setState({}, tr("Everything to float")); });
 }
@@ -226,7 +228,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     quantize->addActions(bits);
     quantize->addActions({fewerBits, moreBits});
     quantize->addSeparator();
-    quantize->addActions({foldBatchNorm, prune, clearMasks, allFloat});
+    quantize->addActions({foldBatchNorm, prune, clearMasks, cutChannels, allFloat});
 
     QMenu *run = bar->addMenu(tr("&Run"));
     run->addActions({evaluate, fineTune, calibrate});
@@ -303,8 +305,9 @@ void Actions::update()
     for (QAction *action : {evaluate, sweep, sweepSqnr, sensitivity})
         action->setEnabled(measurable);
     calibrate->setEnabled(measurable && !m_document.quantizedLayers().empty());
-    fineTune->setEnabled(model && !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty()) && !m_controller.data().training.empty() && !m_controller.trainingJob());
-    const bool changed = !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty());
+    fineTune->setEnabled(model && !m_document.isFloat() && !m_controller.data().training.empty() && !m_controller.trainingJob());
+    cutChannels->setEnabled(!m_document.prunedLayers().empty());
+    const bool changed = !m_document.state().weights.empty() || !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty());
     reestimate->setEnabled(measurable && changed && !m_document.config().foldBatchNorm);
     correctBias->setEnabled(measurable && changed);
     cancel->setEnabled(m_controller.isBusy());

@@ -26,7 +26,7 @@ public:
 
     QAction *open, *data, *openSession, *saveSession, *exportModel, *quit;
     QAction *undo, *redo, *pinBaseline, *clearBaseline, *selectAll;
-    QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *clearMasks;
+    QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *cutChannels, *clearMasks;
     QList<QAction *> bits;   ///< float, 1 … 8
     QAction *evaluate, *fineTune, *calibrate, *sweep, *sweepSqnr, *sensitivity, *reestimate, *correctBias, *live, *cancel;
     QAction *back, *forward, *filter, *undoList;

@@ -274,6 +274,7 @@ void MainWindow::arrange()
 void MainWindow::restoreLayout()
 {
     m_layers->restoreState(m_settings.layersTable());
+    m_training->restoreState(m_settings.training());
     // Sizes count only once the docks that were just shown have been laid out.
     if (!restoreState(m_settings.layout(), kLayoutVersion))
         QTimer::singleShot(0, this, &MainWindow::arrange);
@@ -291,13 +292,13 @@ void MainWindow::showStart()
     updateTitle();
 }
 
-void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model)
+void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model, const Document::Networks &cut)
 {
     const bool first = m_stack->currentWidget() == m_start;
     m_messages->hide();   // what stood there was about what was open before
     if (const std::string other = m_nextState ? modelMismatch(m_nextState->config, *model) : std::string(); !other.empty())
         m_messages->showError(tr("The network is not the one that the session was saved with: %1").arg(toQString(other)));
-    m_document.setModel(model, m_nextState.value_or(DocumentState{}));
+    m_document.setModel(model, m_nextState.value_or(DocumentState{}), cut);
     m_nextState.reset();
     if (first) {
         m_stack->setCurrentWidget(m_tabs);
@@ -553,6 +554,7 @@ void MainWindow::closeEvent(QCloseEvent *event)
     if (m_arranged) {
         m_settings.setLayout(saveState(kLayoutVersion));
         m_settings.setLayersTable(m_layers->saveState());
+        m_settings.setTraining(m_training->saveState());
     }
     QMainWindow::closeEvent(event);
 }

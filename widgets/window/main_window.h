@@ -73,7 +73,7 @@ private:
     void setupMessages();
     QDockWidget *addPanel(const QString &title, const QString &name, QWidget *panel, Qt::DockWidgetArea area);
     void arrange();
-    void showModel(const std::shared_ptr<const ModelSummary> &model);
+    void showModel(const std::shared_ptr<const ModelSummary> &model, const Document::Networks &cut);
     void showStart();
     void updateTitle();
     void updateRecent();

@@ -46,7 +46,16 @@ StatusLine::StatusLine(QStatusBar *bar, Document &document, EngineController &co
     m_device->setText(device);
     m_device->setToolTip(tr("Where the network is computed"));
 
-    connect(&document, &Document::modelChanged, this, &StatusLine::updateModel);
+    connect(&document, &Document::modelChanged, this, [this] {
+        m_packedBytes = 0;
+        updateModel();
+    });
+    connect(&document, &Document::changed, this, [this] { m_packedIsOld = true; });
+    connect(&controller, &EngineController::packSizeReady, this, [this](const PackSizeReady &event) {
+        m_packedBytes = double(event.bytes);
+        m_packedIsOld = false;
+        updateSize();
+    });
     connect(&document, &Document::modelChanged, this, &StatusLine::updateSize);
     connect(&document, &Document::changed, this, &StatusLine::updateSize);
     connect(&document, &Document::baselineChanged, this, &StatusLine::updateSize);
@@ -94,7 +103,9 @@ void StatusLine::updateSize()
     m_size->setText(now == before ? formatBytes(now)
                                   : (m_document.hasBaseline() ? tr("%1 of %2 pinned (%3)") : tr("%1 of %2 (%3)"))
                                         .arg(formatBytes(now), formatBytes(before), formatRatio(before / std::max(1.0, now))));
-    m_size->setToolTip(tr("Size of the network now and %1, in decimal units; BOPs %2 of %3")
+    if (m_packedBytes > 0)
+        m_size->setText(tr("%1, packed %2").arg(m_size->text(), formatBytes(m_packedBytes)) + (m_packedIsOld ? QStringLiteral(" …") : QString()));
+    m_size->setToolTip(tr("Size of the network now and %1, in decimal units; packed is the whole file that the export \"Pack\" writes; BOPs %2 of %3")
                            .arg(m_document.hasBaseline() ? tr("as pinned") : tr("as float"), formatCount(m_document.cost().bops),
                                 formatCount(m_document.baselineCost().bops)));
 }

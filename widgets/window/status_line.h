@@ -28,6 +28,8 @@ private:
     EngineController &m_controller;
     QLabel *m_model, *m_data, *m_device, *m_size, *m_metric, *m_activity;
     QProgressBar *m_progress;
+    double m_packedBytes = 0;     ///< 0 while unknown
+    bool m_packedIsOld = false;   ///< of the configuration before the present one
 };
 
 } // namespace bitwright

@@ -20,6 +20,12 @@ Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string
         return fail(ErrorKind::Invalid, "format " + format + ", there is no such export format; use one of " + known);
     }
     BW_CHECK(notOver(model.network->summary().path, path));
+    BW_ASSIGN(const ExportInput input, exportInput(model, example));
+    return exporter->write(input, path, context);
+}
+
+Result<ExportInput> exportInput(const ConfiguredModel &model, const at::Tensor &example)
+{
     const bool folded = model.config.foldBatchNorm;
     ExportInput input;
     input.graph = &model.network->graph(folded);
@@ -36,7 +42,18 @@ Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string
     if (example.defined())
         input.example.push_back(example);
     input.producerVersion = versionsText();
-    return exporter->write(input, path, context);
+    return input;
+}
+
+Status setSimulation(VerifyInput &verify, const ConfiguredModel &model)
+{
+    BW_ASSIGN(verify.simulate, tracedSimulation(model));
+    verify.network = model.network;
+    BW_ASSIGN(const auto simulation, Simulation::make(model.network, model.resolved, model.config.foldBatchNorm, model.weights));
+    const Graph &graph = model.network->graph(model.config.foldBatchNorm);
+    for (std::size_t i = 0; i < graph.parameters.size(); ++i)
+        verify.weights[graph.parameters[i].name] = simulation->parameters()[i];
+    return {};
 }
 
 Result<Simulate> tracedSimulation(const ConfiguredModel &model)

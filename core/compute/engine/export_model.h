@@ -19,10 +19,16 @@ struct ConfiguredModel {
     WeightsState weights;
 };
 
+/// What an exporter is given: masks made, weights' levels fitted to what they keep.
+Result<ExportInput> exportInput(const ConfiguredModel &model, const at::Tensor &example);
+
 /// Writes the configured model in an exporter's format. `example` is one batch, to learn shapes that the graph leaves
 /// open; it may be undefined.
 Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string &format, const std::string &path,
                                  const at::Tensor &example, const JobContext &context);
+
+/// Puts into `verify` what the written file of this model is checked against.
+Status setSimulation(VerifyInput &verify, const ConfiguredModel &model);
 
 /// The simulation of the configured model, with the quantized input of every layer, as verifyFile wants it.
 Result<Simulate> tracedSimulation(const ConfiguredModel &model);

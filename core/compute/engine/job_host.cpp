@@ -34,12 +34,27 @@ void JobHost::setSession(const std::string &path)
     m_storePath = path;
 }
 
-Result<std::shared_ptr<ModelSession>> JobHost::session() const
+Result<std::shared_ptr<ModelSession>> JobHost::session(const std::string &weights) const
 {
     std::lock_guard lock(m_mutex);
     if (!m_session)
         return fail(ErrorKind::Invalid, "no network is open; open one first");
-    return m_session;
+    const std::string name = networkOf(weights);
+    if (name.empty())
+        return m_session;
+    if (const auto found = m_cuts.find(name); found != m_cuts.end())
+        return found->second;
+    return fail(ErrorKind::Invalid, "weights " + weights + ", the smaller network that they belong to is not in this session; undo, or cut again");
+}
+
+std::shared_ptr<ModelSession> JobHost::addCut(const std::shared_ptr<ModelSession> &base, std::shared_ptr<const Network> network,
+                                              const std::string &name)
+{
+    auto made = std::make_shared<ModelSession>(std::move(network), m_options.cacheBytes, name, base->original());
+    made->takeDataOf(*base);
+    std::lock_guard lock(m_mutex);
+    m_cuts[name] = made;
+    return made;
 }
 
 void JobHost::log(JobId id, LogMessage::Level level, const std::string &text, const std::string &layer)

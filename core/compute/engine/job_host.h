@@ -39,8 +39,12 @@ private:
     Status job(JobId id, const SurgeryRequest &request, const JobContext &context);
     Status job(JobId id, const PackSizeRequest &request, const JobContext &context);
 
-    /// The open network, or an error that says to open one.
-    Result<std::shared_ptr<ModelSession>> session() const;
+    /// The open network, or the one made of it by surgery that these weights belong to; an error where there is none.
+    Result<std::shared_ptr<ModelSession>> session(const std::string &weights = {}) const;
+    /// Makes a session of a network that surgery made; the newest data and the original come from `base`.
+    std::shared_ptr<ModelSession> addCut(const std::shared_ptr<ModelSession> &base, std::shared_ptr<const Network> network, const std::string &name);
+    /// Reads the networks that the session file holds beside the one that was opened.
+    std::map<std::string, std::shared_ptr<const ModelSummary>> loadCuts(JobId id, const std::shared_ptr<ModelSession> &base, const JobContext &context);
     /// A weights state, from memory or from the session file (heavy lane).
     Result<std::shared_ptr<const WeightsState>> weights(ModelSession &session, const std::string &name);
     /// The same on the light lane, through a connection of its own.
@@ -57,8 +61,9 @@ private:
 
     const EngineOptions &m_options;
     Emit m_emit;
-    mutable std::mutex m_mutex;          // guards the two below
+    mutable std::mutex m_mutex;          // guards the three below
     std::shared_ptr<ModelSession> m_session;
+    std::map<std::string, std::shared_ptr<ModelSession>> m_cuts;   ///< by network name
     std::string m_storePath;
     std::unique_ptr<SessionStore> m_store;   // heavy lane only
     std::string m_openStorePath;

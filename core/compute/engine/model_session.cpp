@@ -19,12 +19,24 @@ void ModelSession::setData(std::shared_ptr<const Dataset> evaluation, std::share
     lastConfig.clear();
 }
 
+void ModelSession::takeDataOf(const ModelSession &other)
+{
+    std::shared_ptr<const Dataset> evaluation, calibration, training;
+    {
+        std::lock_guard lock(other.m_mutex);
+        evaluation = other.m_evaluation;
+        calibration = other.m_calibration;
+        training = other.m_training;
+    }
+    setData(std::move(evaluation), std::move(calibration), std::move(training));
+}
+
 Result<Evaluator *> ModelSession::evaluator()
 {
     if (!m_evaluation)
         return fail(ErrorKind::Invalid, "evaluation, no data is open; open evaluation data first");
     if (!m_evaluator)
-        m_evaluator = std::make_unique<Evaluator>(network, m_evaluation, m_cacheBytes);
+        m_evaluator = std::make_unique<Evaluator>(network, m_evaluation, m_cacheBytes, m_original);
     return m_evaluator.get();
 }
 

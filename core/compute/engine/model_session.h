@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "quant/preview.h"
 #include "search/sweep.h"
+#include "session/weights_name.h"
 #include "simulate/calibration.h"
 #include "simulate/evaluator.h"
 
@@ -21,17 +22,26 @@ namespace bitwright {
 /// the heavy lane adds.
 class ModelSession {
 public:
-    ModelSession(std::shared_ptr<const Network> opened, std::int64_t cacheBytes)
-        : network(std::move(opened)), m_cacheBytes(cacheBytes)
+    /// `name` and `original` are of a network that surgery made: what its states are called, and what it is compared with.
+    ModelSession(std::shared_ptr<const Network> opened, std::int64_t cacheBytes, std::string name = {}, std::shared_ptr<const Network> original = {})
+        : network(std::move(opened)), networkName(std::move(name)), m_original(std::move(original)), m_cacheBytes(cacheBytes)
     {
+        if (!networkName.empty())
+            addState(std::make_shared<const WeightsState>(WeightsState{networkName, {}}));
     }
 
     const std::shared_ptr<const Network> network;
+    const std::string networkName;      ///< "" for the one that was opened
+    [[nodiscard]] const std::shared_ptr<const Network> &original() const { return m_original ? m_original : network; }
+    /// A name for a state of this network.
+    [[nodiscard]] std::string stateName(const std::string &what) const { return stateOfNetwork(what, networkName); }
     WeightCache weightCache;
 
     /// Takes over new data; statistics, references and live sets of the old go.
     void setData(std::shared_ptr<const Dataset> evaluation, std::shared_ptr<const Dataset> calibration,
                  std::shared_ptr<const Dataset> training);
+    /// The data that another session of the same original works with.
+    void takeDataOf(const ModelSession &other);
     /// Heavy lane only. Error where there is no evaluation data.
     Result<Evaluator *> evaluator();
     Result<std::shared_ptr<const Dataset>> calibrationData() const;
@@ -67,6 +77,7 @@ public:
 
 private:
     mutable std::mutex m_mutex;
+    std::shared_ptr<const Network> m_original;
     std::shared_ptr<const Dataset> m_evaluation, m_calibration, m_training;
     std::unique_ptr<Evaluator> m_evaluator;
     std::map<std::pair<std::string, bool>, std::shared_ptr<const ActivationStatistics>> m_statistics;   ///< by state, folded

@@ -69,6 +69,8 @@ public:
 private:
     Status watch();
     Status addInputs();
+    /// Those whose tensors are read; what only leads to numbers is not, for the numbers are written as they are.
+    [[nodiscard]] std::vector<bool> neededNodes() const;
     Status addNode(std::size_t index);
     Status addOutputs();
     void addParameter(const Parameter &parameter);
@@ -421,6 +423,37 @@ Result<json> Pt2Writer::result(const Node &node, std::size_t output, const std::
     return json{{"as_tensors", names}};
 }
 
+std::vector<bool> Pt2Writer::neededNodes() const
+{
+    std::set<ValueId> read;
+    const auto mark = [&](const Argument &argument, const auto &self) -> void {
+        if (argument.kind == Kind::Value)
+            read.insert(argument.value);
+        for (const Argument &element : argument.list)
+            self(element, self);
+    };
+    for (const Argument &output : m_graph.outputs)
+        mark(output, mark);
+    std::vector<bool> needed(m_graph.nodes.size());
+    for (std::size_t i = m_graph.nodes.size(); i-- > 0;) {
+        const Node &node = m_graph.nodes[i];
+        needed[i] = std::ranges::any_of(node.outputs, [&](ValueId value) { return read.contains(value); });
+        const Stack &in = m_seen[0][i].in;
+        for (std::size_t k = 0; needed[i] && k < node.arguments.size() && k < in.size(); ++k)
+            if (in[k].isTensor() || in[k].isTensorList() || (in[k].isList() && !in[k].isIntList()) || in[k].isTuple())
+                mark(node.arguments[k], mark);
+    }
+    return needed;
+}
+
+bool isDefault(const Argument &given, const c10::IValue &value, const c10::Argument &declared)
+{
+    const auto &fallback = declared.default_value();
+    if (!fallback || given.kind != Kind::Constant || value.isTensor() || value.isTensorList())
+        return false;
+    return value.isNone() ? fallback->isNone() : *fallback == value;
+}
+
 Status Pt2Writer::addNode(std::size_t index)
 {
     const Node &node = m_graph.nodes[index];
@@ -431,13 +464,15 @@ Status Pt2Writer::addNode(std::size_t index)
         return fail(ErrorKind::Unsupported, "node " + node.name + ", the operator " + node.op + " cannot be written to .pt2");
     json inputs = json::array(), outputs = json::array();
     const auto &declared = known->schema->arguments();
+    std::size_t positional = 0;   // those before the last that is not its default are all written: their place counts
+    for (std::size_t i = 0; i < node.arguments.size(); ++i)
+        if (!declared[i].kwarg_only() && !isDefault(node.arguments[i], m_seen[0][index].in[i], declared[i]))
+            positional = i + 1;
     for (std::size_t i = 0; i < node.arguments.size(); ++i) {
         std::vector<c10::IValue> seen;
         for (const auto &pass : m_seen)
             seen.push_back(pass[index].in[i]);
-        const auto &fallback = declared[i].default_value();
-        const bool plain = !seen[0].isTensor() && !seen[0].isTensorList();
-        if (fallback && plain && node.arguments[i].kind == Kind::Constant && (seen[0].isNone() ? fallback->isNone() : *fallback == seen[0]))
+        if (i >= positional && isDefault(node.arguments[i], seen[0], declared[i]))
             continue;
         BW_ASSIGN(json value, argument(node, i, node.arguments[i], seen, declared[i]));
         inputs.push_back({{"name", declared[i].name()}, {"arg", std::move(value)}, {"kind", declared[i].kwarg_only() ? 2 : 1}});
@@ -475,8 +510,10 @@ Result<json> Pt2Writer::program()
 {
     BW_CHECK(watch());
     BW_CHECK(addInputs());
+    const std::vector<bool> needed = neededNodes();
     for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
-        BW_CHECK(addNode(i));
+        if (needed[i])
+            BW_CHECK(addNode(i));
     BW_CHECK(addOutputs());
     const json leaf{{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
     const auto tuple = [&](json children) { return json{{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", std::move(children)}}; };
@@ -559,7 +596,8 @@ Status writeGraphPt2(const Graph &graph, const std::string &path, const JobConte
     auto program = guarded(path, ErrorKind::Unsupported, [&] { return writer.program(); });
     if (!program)
         return fail(program.error().kind, path + " cannot be written, " + program.error().message, program.error().context);
-    const std::map<std::string, std::string> texts{{"data/weights/model_weights_config.json", json{{"config", writer.weights()}}.dump()},
+    const std::map<std::string, std::string> texts{{"data/sample_inputs/model.pt", ""},   // must be there; empty is none
+                                                   {"data/weights/model_weights_config.json", json{{"config", writer.weights()}}.dump()},
                                                    {"data/constants/model_constants_config.json", json{{"config", json::object()}}.dump()},
                                                    {"models/model.json", program->dump()},
                                                    {"archive_format", "pt2"},

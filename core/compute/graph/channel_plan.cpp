@@ -286,10 +286,10 @@ void Planner::count(const Visit &v, const std::string &argument, int element, st
     if (at < 0)
         return;
     const Argument &given = v.node.arguments[std::size_t(at)];
-    const Argument *counted = &given;
-    if (element >= 0 && given.kind == Kind::List)
-        counted = std::size_t(element) < given.list.size() ? &given.list[std::size_t(element)] : nullptr;
-    if (counted && counted->kind == Kind::Constant)   // what the run computes follows by itself
+    // An element that the run computes is a number of channels here; of which tensor it was read does not matter then.
+    const bool known = element < 0 ? given.kind == Kind::Constant
+                                   : given.kind == Kind::Constant || (given.kind == Kind::List && std::size_t(element) < given.list.size());
+    if (known)
         m_counts.push_back({v.index, at, element, std::move(ids)});
 }
 

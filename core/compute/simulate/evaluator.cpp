@@ -51,8 +51,9 @@ void ActivationCache::clear()
     m_bytes = 0;
 }
 
-Evaluator::Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const Dataset> data, std::int64_t cacheBytes)
-    : m_network(std::move(network)), m_data(std::move(data)), m_cache(cacheBytes)
+Evaluator::Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const Dataset> data, std::int64_t cacheBytes,
+                     std::shared_ptr<const Network> compared)
+    : m_network(std::move(network)), m_compared(compared ? std::move(compared) : m_network), m_data(std::move(data)), m_cache(cacheBytes)
 {
 }
 
@@ -86,7 +87,7 @@ Result<at::Tensor> Evaluator::reference(std::int64_t first, std::int64_t count, 
     if (auto found = m_reference.find(key); found != m_reference.end())
         return found->second;
     at::NoGradGuard noGrad;
-    const Executor &executor = m_network->executor();
+    const Executor &executor = m_compared->executor();
     RunOptions options;
     options.stop = context.stop;
     BW_ASSIGN(at::Tensor scores, executor.runBatch(inputs(first, count), executor.bind(), options));

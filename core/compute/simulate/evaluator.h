@@ -59,14 +59,14 @@ private:
 class Evaluator {
 public:
     Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<const Dataset> data,
-              std::int64_t cacheBytes = std::int64_t(1) << 30);
+              std::int64_t cacheBytes = std::int64_t(1) << 30, std::shared_ptr<const Network> compared = {});
 
     using OnEstimate = std::function<void(const Estimate &)>;
     /// First estimate after the first slice, then refined; `onEstimate` sees each, the last one is returned.
     Result<Estimate> evaluate(const Simulation &simulation, const EvaluationOptions &options, const JobContext &context,
                               const OnEstimate &onEstimate = {});
 
-    /// The float network's scores of rows [first, first + count), computed once and kept.
+    /// The scores of the float network, or of the one that was given to compare with, for rows [first, first + count), computed once and kept.
     Result<at::Tensor> reference(std::int64_t first, std::int64_t count, const JobContext &context);
     [[nodiscard]] at::Tensor labels(std::int64_t first, std::int64_t count) const;
     /// Inputs as the network wants them; padded to the fixed batch where the file insists on one.
@@ -83,7 +83,7 @@ private:
                               std::int64_t count, std::span<const std::size_t> cuts, const std::vector<std::string> &keys,
                               const JobContext &context);
 
-    std::shared_ptr<const Network> m_network;
+    std::shared_ptr<const Network> m_network, m_compared;
     std::shared_ptr<const Dataset> m_data;
     ActivationCache m_cache;
     std::unordered_map<std::string, at::Tensor> m_reference;

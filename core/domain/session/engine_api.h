@@ -157,7 +157,12 @@ struct JobProgress { JobId job = 0; Progress progress; double elapsedSeconds = 0
 enum class JobOutcome { Finished, Failed, Cancelled };
 struct JobEnded { JobId job = 0; JobOutcome outcome = JobOutcome::Finished; Error error; double seconds = 0; };
 
-struct ModelOpened { JobId job = 0; std::shared_ptr<const ModelSummary> model; };
+struct ModelOpened {
+    JobId job = 0;
+    std::shared_ptr<const ModelSummary> model;
+    /// Networks that surgery had made of it, from the session file, by name (weights_name.h).
+    std::map<std::string, std::shared_ptr<const ModelSummary>> cut = {};
+};
 struct DataOpened {
     JobId job = 0;
     std::string spec;

@@ -267,6 +267,19 @@ Result<std::optional<std::vector<char>>> SessionStore::blob(const std::string &n
     });
 }
 
+Result<std::vector<std::string>> SessionStore::blobNames(const std::string &prefix) const
+{
+    return guardedStore(d->path, [&]() -> Result<std::vector<std::string>> {
+        SQLite::Statement query(*d->database, "SELECT name FROM blob WHERE substr(name, 1, ?1) = ?2 ORDER BY name");
+        query.bind(1, int(prefix.size()));
+        query.bind(2, prefix);
+        std::vector<std::string> names;
+        while (query.executeStep())
+            names.push_back(query.getColumn(0).getString());
+        return names;
+    });
+}
+
 Status SessionStore::copyTo(const std::string &path) const
 {
     BW_CHECK(checkPath(path, true));

@@ -28,6 +28,8 @@ public:
     /// Named bytes of the session: the trained weights that its trials name.
     Status setBlob(const std::string &name, const std::vector<char> &content);
     Result<std::optional<std::vector<char>>> blob(const std::string &name) const;
+    /// Names of the contents that begin with this, in alphabetical order.
+    Result<std::vector<std::string>> blobNames(const std::string &prefix) const;
     /// Copies the whole session to another file by SQLite's backup interface ("save as").
     Status copyTo(const std::string &path) const;
     [[nodiscard]] const std::string &path() const;

@@ -11,7 +11,7 @@ namespace bitwright {
 
 Status JobHost::job(JobId id, const CalibrateRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(auto state, weights(*session, request.weights));
     BW_ASSIGN(const ResolvedConfig resolved, session->resolveCalibrated(request.config, *state, context, request.samples));
     m_emit(CalibrationReady{id, withValues(request.config, resolved, false)});
@@ -20,7 +20,7 @@ Status JobHost::job(JobId id, const CalibrateRequest &request, const JobContext 
 
 Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(const Metric metric, metricFromName(request.metric));
     BW_ASSIGN(Evaluator *evaluator, session->evaluator());
     BW_ASSIGN(auto state, weights(*session, request.weights));
@@ -36,8 +36,9 @@ Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &
     EvaluationReady event;
     event.job = id;
     event.config = withValues(request.config, resolved, false);
-    const auto known = session->floatValues.find({request.metric, request.limit});
-    event.floatValue = known == session->floatValues.end() ? std::numeric_limits<double>::quiet_NaN() : known->second;
+    BW_ASSIGN(auto original, this->session());   // the float network stays what everything is measured against
+    const auto known = original->floatValues.find({request.metric, request.limit});
+    event.floatValue = known == original->floatValues.end() ? std::numeric_limits<double>::quiet_NaN() : known->second;
     auto trialOf = [&](const Estimate &estimate) {
         return makeTrial(session->network->summary(), event.config, cost, metric, estimate,
                          {"evaluation", m_evaluationSpec, request.weights, request.seed, -1});
@@ -60,11 +61,11 @@ Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &
     for (const auto &[name, layer] : resolved)
         isFloat = isFloat && layer.weight.isFloat() && layer.activation.isFloat();
     if (isFloat)
-        session->floatValues[{request.metric, request.limit}] = estimate.value;
+        original->floatValues[{request.metric, request.limit}] = estimate.value;
     if (request.record)
         record(id, event.trial);
     if (std::isnan(event.floatValue) && (isFloat || !needsReference(metric)))
-        event.floatValue = isFloat ? estimate.value : floatValue(*session, metric, request.limit, context);
+        event.floatValue = isFloat ? estimate.value : floatValue(*original, metric, request.limit, context);
     m_emit(event);
     return {};
 }

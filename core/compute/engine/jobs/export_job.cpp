@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/job_host.h"
 
+#include "base/replace_file.h"
 #include "engine/export_model.h"
+#include "exporters/pt2_writer.h"
 #include "frontends/frontend.h"
 
 #include <algorithm>
@@ -11,7 +13,7 @@ namespace bitwright {
 
 Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(auto state, weights(*session, request.weights));
     ConfiguredModel model{session->network, request.config, {}, *state};
     ExportReady event;
@@ -20,7 +22,16 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
 
     if (request.format == session->network->summary().format) {
         // The network's own format takes the (trained) weights as they are, to go on with elsewhere.
-        BW_CHECK(writeWithParameters(session->network->summary().path, state->tensors, request.path));
+        if (session->networkName.empty()) {
+            BW_CHECK(writeWithParameters(session->network->summary().path, state->tensors, request.path));
+        } else {   // a network of our own making has no file to copy
+            BW_CHECK(notOver(session->network->summary().path, request.path));
+            Graph graph = session->network->graph();
+            for (Parameter &parameter : graph.parameters)
+                if (const auto trained = state->tensors.find(parameter.name); trained != state->tensors.end())
+                    parameter.tensor = trained->second;
+            BW_CHECK(writeGraphPt2(graph, request.path, context));
+        }
         std::error_code code;
         event.bytes = std::int64_t(std::filesystem::file_size(request.path, code));
         event.notes.push_back("float weights in the format that was opened; the assignment is not part of the file");
@@ -41,7 +52,7 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
         verify.format = request.format;
         verify.inputs = (*evaluator)->inputs(0, std::min(request.verifySamples, (*evaluator)->data().size()));
         verify.batch = (*evaluator)->batchSize(verify.batch);
-        BW_ASSIGN(verify.simulate, tracedSimulation(model));
+        BW_CHECK(setSimulation(verify, model));
         BW_ASSIGN(const VerifyReport seen, verifyFile(verify, context));
         event.verified = true;
         event.runtime = seen.runtime;

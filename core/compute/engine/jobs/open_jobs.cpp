@@ -19,13 +19,15 @@ Status JobHost::job(JobId id, const OpenModelRequest &request, const JobContext 
     auto summary = std::make_shared<const ModelSummary>(network->summary());
     {
         std::lock_guard lock(m_mutex);
-        m_session = std::move(session);
+        m_session = session;
+        m_cuts.clear();
         m_evaluationSpec.clear();
     }
 #ifdef __GLIBC__
     malloc_trim(0);   // the process keeps freed memory on purpose; a closed network is the time to give it back
 #endif
-    m_emit(ModelOpened{id, std::move(summary)});
+    auto cuts = loadCuts(id, session, context);
+    m_emit(ModelOpened{id, std::move(summary), std::move(cuts)});
     return {};
 }
 
@@ -53,6 +55,11 @@ Status JobHost::job(JobId id, const OpenDataRequest &request, const JobContext &
     if (!shown)
         return fail(ErrorKind::Invalid, "data, none was named; give evaluation data at least");
     session->setData(evaluation, calibration, training);
+    {
+        std::lock_guard lock(m_mutex);
+        for (const auto &[name, cut] : m_cuts)
+            cut->takeDataOf(*session);
+    }
     m_evaluationSpec = request.evaluation;
 
     DataOpened event;

@@ -5,7 +5,7 @@ namespace bitwright {
 
 Status JobHost::job(JobId id, const PreviewRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(auto state, weightsForLook(*session, request.weights));
     BW_ASSIGN(auto source, session->previewSource(request.layer, request.role, request.foldBatchNorm, *state, request.mask));
     if (context.stopped())

@@ -10,7 +10,7 @@ namespace bitwright {
 
 Status JobHost::job(JobId id, const StatisticsRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(auto state, weights(*session, request.weights));
     const Executor &executor = session->network->executor(request.foldBatchNorm);
     const auto bound = executor.bind(session->network->parameters(request.foldBatchNorm, state->tensors));

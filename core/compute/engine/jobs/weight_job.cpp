@@ -34,7 +34,7 @@ Result<std::shared_ptr<const std::vector<float>>> scoresOf(const WeightRequest &
 
 Status JobHost::job(JobId id, const WeightRequest &request, const JobContext &context)
 {
-    BW_ASSIGN(auto session, this->session());
+    BW_ASSIGN(auto session, this->session(request.weights));
     BW_ASSIGN(auto state, weightsForLook(*session, request.weights));
     BW_ASSIGN(const auto tasks, pruneTasks(*session->network, request.foldBatchNorm, *state, "", {{request.layer, 0.0}}, 0));
     if (context.stopped())

@@ -107,6 +107,7 @@ Result<Graph> Remover::run(const ParameterMap &tensors)
         Node &node = m_graph.nodes[fixed.node];
         node.arguments[std::size_t(argumentIndex(node, "scale"))] = Argument::of(c10::IValue(fixed.scale));
     }
+    m_graph.format = "pt2";   // what it can be written as
     return std::move(m_graph);
 }
 
