@@ -109,7 +109,7 @@ Status FineTuning::prepareRecipes()
         return fail(ErrorKind::Invalid, std::move(clash));
     if (m_options.training.teacher.empty())
         return {};
-    if (std::ranges::find(ids, "distill") == ids.end()) {
+    if (std::ranges::none_of(ids, learnsFromTeacher)) {
         m_console.note("--teacher " + m_options.training.teacher + ": the recipe distill joins, with its defaults");
         BW_ASSIGN(RecipeChoice distill, recipeFromText("distill"));
         m_recipes.push_back(std::move(distill));

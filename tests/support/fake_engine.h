@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "catalog/recipes.h"
 #include "cost/size_model.h"
 #include "session/engine_api.h"
 
@@ -85,7 +86,10 @@ inline Catalog fakeCatalog()
     l1.structured = true;
     l1.summary = "The output channels with the least sum of magnitudes go.";
     l1.options.clear();
-    return Catalog({uniform, binary, magnitude, l1});
+    std::vector<MethodTraits> methods{uniform, binary, magnitude, l1};
+    for (MethodTraits &recipe : recipeTraits({magnitude.id, l1.id}))
+        methods.push_back(std::move(recipe));
+    return Catalog(std::move(methods));
 }
 
 /// What goes together in fakeModel: in each stage the channels of all second convolutions, which meet in residual adds
@@ -485,7 +489,8 @@ private:
                 const double at = epoch + double(step) / steps;
                 emitEvent(TrainingStep{job, epoch * steps + step + 1, steps * request.options.epochs, epoch + 1,
                                        0.35 + 0.9 * std::exp(-at * 1.6) + 0.03 * std::sin(step * 2.1), 0.9 - 0.3 * std::exp(-at * 1.6),
-                                       request.options.learningRate * 0.5 * (1 + std::cos(std::numbers::pi * at / request.options.epochs))});
+                                       request.options.learningRate * 0.5 * (1 + std::cos(std::numbers::pi * at / request.options.epochs)),
+                                       request.options.recipes.empty() ? "" : "pruned 43 %, goal 60 %"});
             }
             const std::string weights = "weights-" + std::to_string(epoch + 1);
             TrainingEpoch event{job, epoch + 1, 0.4, trial(request.config, weights, "epoch", 2000), weights, request.config};

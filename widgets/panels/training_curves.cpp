@@ -6,6 +6,8 @@
 
 #include <QVBoxLayout>
 
+#include <cmath>
+
 namespace bitwright {
 
 namespace {
@@ -46,12 +48,14 @@ void TrainingCurves::addStep(const TrainingStep &step)
 {
     const double share = m_first ? 1 : kNewest;
     m_runningLoss += share * (step.loss - m_runningLoss);
-    m_runningAccuracy += share * (step.metric - m_runningAccuracy);
+    if (!std::isnan(step.metric))   // data without labels
+        m_runningAccuracy += share * (step.metric - m_runningAccuracy);
     m_first = false;
     m_lastStep = double(step.step);
     m_plot->append(m_loss, m_lastStep, step.loss);
     m_plot->append(m_smoothLoss, m_lastStep, m_runningLoss);
-    m_plot->append(m_accuracy, m_lastStep, m_runningAccuracy);
+    if (!std::isnan(step.metric))
+        m_plot->append(m_accuracy, m_lastStep, m_runningAccuracy);
 }
 
 void TrainingCurves::addEpoch(const TrainingEpoch &epoch)

@@ -2,6 +2,7 @@
 #include "panels/training_panel.h"
 
 #include "models/jobs_model.h"
+#include "panels/recipes_form.h"
 #include "util/format.h"
 #include "util/theme.h"
 
@@ -16,7 +17,10 @@
 #include <QSpinBox>
 #include <QVBoxLayout>
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace bitwright {
@@ -59,6 +63,64 @@ QComboBox *makeChoice(const QString &name, const QList<std::pair<QString, QStrin
     return box;
 }
 
+nlohmann::json toJson(const FineTuneOptions &options)
+{
+    nlohmann::json saved{{"epochs", options.epochs}, {"batch", options.batch}, {"optimizer", options.optimizer}, {"lr", options.learningRate},
+                         {"momentum", options.momentum}, {"decay", options.weightDecay}, {"schedule", options.schedule},
+                         {"smoothing", options.labelSmoothing}, {"shift", options.shift}, {"flip", options.flip},
+                         {"reestimate", options.reestimateBatchNorm}, {"seed", options.seed}, {"teacher", options.teacher},
+                         {"recipes", nlohmann::json::array()}};
+    for (const RecipeChoice &recipe : options.recipes) {
+        nlohmann::json values = nlohmann::json::object();
+        for (const auto &[name, value] : recipe.options)
+            values[name] = paramToJson(value);
+        saved["recipes"].push_back({{"id", recipe.id}, {"options", values}});
+    }
+    return saved;
+}
+
+/// What is missing or of another kind keeps its default: settings of another version are no error.
+FineTuneOptions fromJson(const nlohmann::json &saved, const Catalog &catalog)
+{
+    FineTuneOptions options{.epochs = 2};
+    const auto read = [&](const char *key, auto &target) {
+        try {
+            if (saved.contains(key))
+                target = saved.at(key).get<std::decay_t<decltype(target)>>();
+        } catch (const nlohmann::json::exception &) {
+            // The default stays.
+        }
+    };
+    read("epochs", options.epochs);
+    read("batch", options.batch);
+    read("optimizer", options.optimizer);
+    read("lr", options.learningRate);
+    read("momentum", options.momentum);
+    read("decay", options.weightDecay);
+    read("schedule", options.schedule);
+    read("smoothing", options.labelSmoothing);
+    read("shift", options.shift);
+    read("flip", options.flip);
+    read("reestimate", options.reestimateBatchNorm);
+    read("seed", options.seed);
+    read("teacher", options.teacher);
+    nlohmann::json recipes;
+    read("recipes", recipes);
+    for (const nlohmann::json &each : recipes) {
+        const auto id = each.is_object() ? each.find("id") : each.end();
+        const MethodTraits *recipe = id != each.end() && id->is_string() ? catalog.recipe(id->get<std::string>()) : nullptr;
+        if (!recipe)
+            continue;
+        RecipeChoice choice{recipe->id};
+        for (const ParamSpec &option : recipe->options)
+            if (const auto given = each.find("options"); given != each.end() && given->is_object() && given->contains(option.name))
+                if (const auto value = paramFromJson(option, given->at(option.name)))
+                    choice.options[option.name] = *value;
+        options.recipes.push_back(std::move(choice));
+    }
+    return options;
+}
+
 QCheckBox *makeCheck(const QString &text, const QString &tip)
 {
     auto *box = new QCheckBox(text);
@@ -99,11 +161,12 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
       m_momentum(makeReal(tr("Momentum"), 0, 0.9999, 3, 0.05, tr("Of SGD: share of the last step that goes into the next"))),
       m_decay(makeReal(tr("Weight decay"), 0, 1, 6, 0.0001, tr("Pull of the weights towards zero"))),
       m_smoothing(makeReal(tr("Label smoothing"), 0, 0.9, 2, 0.05, tr("Share of the target that is spread over all classes"))),
+      m_recipes(new RecipesForm(controller.catalog())),
       m_learnedStep(makeCheck(tr("Learn step sizes (LSQ)"), tr("The scales of the quantized tensors are trained with the weights (Esser et al., ICLR 2020); otherwise gradients pass straight through fixed grids"))),
       m_shift(makeCheck(tr("Shift"), tr("Training images are moved by a few pixels at random"))),
       m_flip(makeCheck(tr("Flip"), tr("Training images are mirrored left to right at random"))),
       m_reestimate(makeCheck(tr("Re-estimate batch norm at the end"), tr("Mean and variance are measured again on the quantized network"))),
-      m_progress(new QProgressBar), m_now(new QLabel), m_hint(new QLabel)
+      m_progress(new QProgressBar), m_now(new QLabel), m_doing(new QLabel), m_hint(new QLabel)
 {
     setAccessibleName(tr("Training"));
     m_layout = new QVBoxLayout(this);
@@ -112,6 +175,7 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
     auto *form = new QFormLayout;
     setupForm(form);
     m_layout->addLayout(form);
+    setupRecipes();
     setupButtons(m_layout);
     m_layout->addStretch(1);
     setOptions(FineTuneOptions{.epochs = 2});
@@ -131,9 +195,23 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
     connect(&document, &Document::changed, this, [this] { updateState(); });
     connect(&document, &Document::modelChanged, this, [this] {
         m_now->clear();
+        m_doing->clear();
         updateState();
     });
     updateState();
+}
+
+void TrainingPanel::setupRecipes()
+{
+    auto *title = new QLabel(tr("Recipes"));
+    title->setToolTip(tr("What joins plain training; several work together"));
+    m_layout->addWidget(title);
+    m_layout->addWidget(m_recipes);
+    connect(m_recipes, &RecipesForm::changed, this, &TrainingPanel::updateState);
+    connect(m_recipes, &RecipesForm::refused, this, [this](const QString &why) {
+        m_hint->setText(why);
+        m_hint->show();
+    });
 }
 
 void TrainingPanel::setupForm(QFormLayout *form)
@@ -183,11 +261,12 @@ void TrainingPanel::setupButtons(QVBoxLayout *layout)
     m_progress->setTextVisible(true);
     m_progress->setRange(0, 1000);
     layout->addWidget(m_progress);
-    for (QLabel *label : {m_now, m_hint}) {
+    for (QLabel *label : {m_now, m_doing, m_hint}) {
         label->setWordWrap(true);
         layout->addWidget(label);
     }
     m_now->setAccessibleName(tr("State of the training"));
+    m_doing->setAccessibleName(tr("What the recipes are doing"));
     m_hint->setAccessibleName(tr("What is missing"));
     m_hint->setEnabled(false);
     connect(m_start, &QPushButton::clicked, this, &TrainingPanel::start);
@@ -221,6 +300,8 @@ FineTuneOptions TrainingPanel::options() const
     options.flip = m_flip->isChecked();
     options.reestimateBatchNorm = m_reestimate->isChecked();
     options.seed = std::uint64_t(m_seed->value());
+    options.recipes = m_recipes->choices();
+    options.teacher = m_recipes->teacher();
     return options;
 }
 
@@ -238,6 +319,20 @@ void TrainingPanel::setOptions(const FineTuneOptions &options)
     m_flip->setChecked(options.flip);
     m_reestimate->setChecked(options.reestimateBatchNorm);
     m_seed->setValue(int(options.seed));
+    m_recipes->setChoices(options.recipes);
+    m_recipes->setTeacher(options.teacher);
+}
+
+QByteArray TrainingPanel::saveState() const
+{
+    return QByteArray::fromStdString(toJson(options()).dump());
+}
+
+void TrainingPanel::restoreState(const QByteArray &state)
+{
+    const auto saved = nlohmann::json::parse(state.toStdString(), nullptr, false);
+    if (saved.is_object())
+        setOptions(fromJson(saved, m_controller.catalog()));
 }
 
 QString TrainingPanel::obstacle() const
@@ -246,8 +341,10 @@ QString TrainingPanel::obstacle() const
         return tr("Open a network first.");
     if (m_controller.data().training.empty())
         return tr("Choose training data first (File, Data…).");
-    if (m_document.quantizedLayers().empty() && m_document.prunedLayers().empty())
-        return tr("Everything is float; set bits of some layers first.");
+    if (const QString clash = m_recipes->clash(); !clash.isEmpty())
+        return clash;
+    if (m_document.quantizedLayers().empty() && m_document.prunedLayers().empty() && m_recipes->choices().empty())
+        return tr("Everything is float; set bits of some layers or choose a recipe first.");
     if (m_controller.trainingJob())
         return tr("A training is running.");
     return {};
@@ -277,9 +374,16 @@ void TrainingPanel::applyLearnedStep()
 
 void TrainingPanel::showStep(const TrainingStep &step)
 {
-    m_now->setText(tr("Epoch %1, step %2 of %3: loss %4, accuracy %5, learning rate %6")
+    // Without labels there is no accuracy of a step.
+    const QString accuracy = std::isnan(step.metric) ? QString() : tr("accuracy %1, ").arg(formatShare(step.metric, 1));
+    m_now->setText(tr("Epoch %1, step %2 of %3: loss %4, %5learning rate %6")
                        .arg(step.epoch).arg(step.step).arg(step.totalSteps)
-                       .arg(QLocale().toString(step.loss, 'f', 4), formatShare(step.metric, 1), formatReal(step.learningRate, 3)));
+                       .arg(QLocale().toString(step.loss, 'f', 4), accuracy, formatReal(step.learningRate, 3)));
+    QString doing = toQString(step.recipes);
+    if (!doing.isEmpty())
+        doing[0] = doing[0].toUpper();
+    m_doing->setText(doing);
+    m_doing->setVisible(!doing.isEmpty());
 }
 
 void TrainingPanel::showEpoch(const TrainingEpoch &epoch)
@@ -320,6 +424,8 @@ void TrainingPanel::updateState()
     m_hint->setText(running ? QString() : why);
     m_hint->setVisible(!m_hint->text().isEmpty());
     m_now->setVisible(!m_now->text().isEmpty());
+    m_doing->setVisible(!m_doing->text().isEmpty());
+    m_recipes->setEnabled(!running);
     m_learnedStep->setEnabled(!running && !m_document.quantizedLayers().empty());
     m_learnedStep->setChecked(learnsSteps());
 }

@@ -3,6 +3,7 @@
 
 #include "bridge/engine_controller.h"
 
+#include <QByteArray>
 #include <QWidget>
 
 class QCheckBox;
@@ -17,7 +18,9 @@ class QVBoxLayout;
 
 namespace bitwright {
 
-/// Fine-tuning: its options, start, pause and cancel, how far it is, and a place for the curves.
+class RecipesForm;
+
+/// Fine-tuning: its options and recipes, start, pause and cancel, how far it is, and a place for the curves.
 class TrainingPanel : public QWidget {
     Q_OBJECT
 public:
@@ -28,12 +31,16 @@ public:
     void setCurves(QWidget *curves);
     /// Why fine-tuning cannot start now; empty when it can.
     [[nodiscard]] QString obstacle() const;
+    /// The options as text for the settings, and back; text that is none changes nothing.
+    [[nodiscard]] QByteArray saveState() const;
+    void restoreState(const QByteArray &state);
 
 public slots:
     void start();
 
 private:
     void setupForm(QFormLayout *form);
+    void setupRecipes();
     void setupButtons(QVBoxLayout *layout);
     void showStep(const TrainingStep &step);
     void showEpoch(const TrainingEpoch &epoch);
@@ -47,10 +54,11 @@ private:
     QSpinBox *m_epochs, *m_batch, *m_seed;
     QComboBox *m_optimizer, *m_schedule;
     QDoubleSpinBox *m_rate, *m_momentum, *m_decay, *m_smoothing;
+    RecipesForm *m_recipes;
     QCheckBox *m_learnedStep, *m_shift, *m_flip, *m_reestimate;
     QPushButton *m_start = nullptr, *m_pause = nullptr, *m_cancel = nullptr;
     QProgressBar *m_progress;
-    QLabel *m_now, *m_hint;
+    QLabel *m_now, *m_doing, *m_hint;
     QVBoxLayout *m_layout = nullptr;
     quint64 m_job = 0;
     bool m_paused = false;

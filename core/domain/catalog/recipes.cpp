@@ -11,6 +11,8 @@ namespace {
 /// Each of these decides which weights are pruned while training runs; there is one mask a weight.
 constexpr std::array kOwnMasks{"gradual", "alternate"};
 
+constexpr const char *kDistill = "distill";
+
 MethodTraits recipe(std::string id, std::string title, std::string paper, int year, std::string summary, std::vector<ParamSpec> options)
 {
     MethodTraits traits;
@@ -66,7 +68,7 @@ std::vector<MethodTraits> recipeTraits(const std::vector<std::string> &criteria)
     ParamSpec initial = real("initial", 0, 0, 0.999999, "Share that is pruned at the beginning; left out: what the masks prune already.");
     initial.optional = true;
     return {
-        recipe("distill", "Distillation", "Hinton et al., 2015; Romero et al., ICLR 2015", 2015,
+        recipe(kDistill, "Distillation", "Hinton et al., 2015; Romero et al., ICLR 2015", 2015,
                "The network also learns to answer as the float network (or another teacher) does.",
                {real("temperature", 4, 0.01, 100, "Divides the scores of both networks: higher shows more of what the teacher thinks of wrong classes."),
                 real("weight", 0.9, 0, 1, "Share of the teacher in the loss, the labels have the rest; without labels it is 1."),
@@ -87,6 +89,11 @@ std::vector<MethodTraits> recipeTraits(const std::vector<std::string> &criteria)
                "Pulls the scales of batch norms towards zero, so that the criterion slimming finds channels to remove.",
                {real("strength", 1e-4, 0, 1000, "What is added to the gradient of each scale, times its sign.")}),
     };
+}
+
+bool learnsFromTeacher(const std::string &id)
+{
+    return id == kDistill;
 }
 
 std::string recipeClash(const std::vector<std::string> &ids)

@@ -15,4 +15,7 @@ std::vector<MethodTraits> recipeTraits(const std::vector<std::string> &criteria)
 /// Why these recipes cannot run together, one sentence that names both; empty where they can.
 std::string recipeClash(const std::vector<std::string> &ids);
 
+/// Whether a recipe has a teacher: another network's file may be named for it.
+bool learnsFromTeacher(const std::string &id);
+
 } // namespace bitwright
