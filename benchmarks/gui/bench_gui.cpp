@@ -3,13 +3,17 @@
 #include "bridge/document.h"
 #include "bridge/engine_controller.h"
 #include "panels/distribution_panel.h"
+#include "panels/mask_panel.h"
 #include "plots/histogram_plot.h"
+#include "plots/mask_picture.h"
+#include "plots/threshold_plot.h"
 
 #include <nlohmann/json.hpp>
 
 #include <QApplication>
 #include <QElapsedTimer>
 #include <QEvent>
+#include <QMouseEvent>
 #include <QTimer>
 
 #include <algorithm>
@@ -31,21 +35,29 @@ class SilentEngine : public EngineApi {
 public:
     explicit SilentEngine(Catalog catalog) : m_catalog(std::move(catalog)) {}
     const Catalog &catalog() const override { return m_catalog; }
-    JobId submit(Request) override { return ++m_last; }
+    JobId submit(Request request) override
+    {
+        ++m_last;
+        if (std::holds_alternative<WeightRequest>(request))
+            m_asked = m_last;
+        return m_last;
+    }
     void cancel(JobId) override {}
     void setPaused(JobId, bool) override {}
     void setSink(Sink sink) override { m_sink = std::move(sink); }
     void setSession(const std::string &) override {}
     void tell(Event event) { m_sink(std::move(event)); }
     [[nodiscard]] JobId last() const { return m_last; }
+    /// The last that asked for a weight.
+    [[nodiscard]] JobId asked() const { return m_asked; }
 
 private:
     Catalog m_catalog;
     Sink m_sink;
-    JobId m_last = 0;
+    JobId m_last = 0, m_asked = 0;
 };
 
-Catalog uniformOnly()
+Catalog fewMethods()
 {
     MethodTraits uniform;
     uniform.id = "uniform";
@@ -64,10 +76,14 @@ Catalog uniformOnly()
     option("symmetric", ParamType::Bool, true, {});
     option("granularity", ParamType::Choice, std::string("tensor"), {"tensor", "channel"});
     option("range", ParamType::Choice, std::string("minmax"), {"minmax", "mse"});
-    return Catalog({uniform});
+    MethodTraits magnitude;
+    magnitude.id = "magnitude";
+    magnitude.title = "Magnitude";
+    magnitude.kind = MethodKind::Pruner;
+    return Catalog({uniform, magnitude});
 }
 
-/// One layer of ten million weights, as in a big network's classifier.
+/// A layer of ten million weights, as in a big network's classifier, and a convolution of 2.4 million.
 std::shared_ptr<const ModelSummary> bigModel()
 {
     auto model = std::make_shared<ModelSummary>();
@@ -77,8 +93,14 @@ std::shared_ptr<const ModelSummary> bigModel()
     layer.weightShape = {1000, 10000};
     layer.weightCount = 10'000'000;
     layer.status = LayerStatus::Quantizable;
-    model->layers = {layer};
-    model->parameters = layer.weightCount;
+    LayerInfo convolution;
+    convolution.name = "convolution";
+    convolution.op = "conv2d";
+    convolution.weightShape = {512, 512, 3, 3};
+    convolution.weightCount = 2'359'296;
+    convolution.status = LayerStatus::Quantizable;
+    model->layers = {layer, convolution};
+    model->parameters = layer.weightCount + convolution.weightCount;
     return model;
 }
 
@@ -103,6 +125,30 @@ StatisticsReady bigStatistics(JobId job)
     for (Moments &channel : event.channels)
         channel.count = 10000;
     return event;
+}
+
+WeightReady normalWeight(JobId job, const LayerInfo &layer)
+{
+    WeightReady event;
+    event.job = job;
+    event.request.layer = layer.name;
+    event.shape = layer.weightShape;
+    std::mt19937 noise(1);
+    std::normal_distribution<float> normal(0, 0.02F);
+    std::vector<float> values(std::size_t(layer.weightCount), 0);
+    std::ranges::generate(values, [&] { return normal(noise); });
+    event.values = std::make_shared<const std::vector<float>>(std::move(values));
+    return event;
+}
+
+/// What a hand does: press, move and release at this share of the threshold plot's width.
+void mouse(ThresholdPlot &plot, QEvent::Type type, double share)
+{
+    const QPointF at(share * plot.width(), plot.height() / 2.0);
+    const bool up = type == QEvent::MouseButtonRelease;
+    QMouseEvent event(type, at, plot.mapToGlobal(at), type == QEvent::MouseMove ? Qt::NoButton : Qt::LeftButton,
+                      up ? Qt::NoButton : Qt::LeftButton, Qt::NoModifier);
+    QApplication::sendEvent(&plot, &event);
 }
 
 /// Calls `edit` again and again and takes the time until the plot's next painting is done.
@@ -167,7 +213,7 @@ nlohmann::json summary(const char *name, std::vector<double> seconds)
 int main(int argc, char **argv)
 {
     QApplication application(argc, argv);
-    SilentEngine engine(uniformOnly());
+    SilentEngine engine(fewMethods());
     Document document(engine.catalog());
     EngineController controller(engine, document);
     document.setModel(bigModel());
@@ -181,10 +227,27 @@ int main(int argc, char **argv)
 
     nlohmann::json results = nlohmann::json::array();
     QWidget *canvas = panel.histogram().canvas();
+    MaskPanel masks(document, controller);
+    masks.resize(760, 640);
     const auto finish = [&](std::vector<double> seconds) {
-        results.push_back(summary("clip drag to repaint, 10 M weights", std::move(seconds)));
+        mouse(masks.threshold(), QEvent::MouseButtonRelease, 0.2);
+        results.push_back(summary("mask threshold drag to repaint, 2.4 M weights", std::move(seconds)));
         std::printf("%s\n", nlohmann::json{{"results", results}}.dump(2).c_str());
         QApplication::quit();
+    };
+    const auto dragThreshold = [&] {
+        mouse(masks.threshold(), QEvent::MouseButtonPress, 0.02);
+        new Meter(&masks.picture(), kRounds, [&masks](int round) {
+            mouse(masks.threshold(), QEvent::MouseMove, 0.02 + 0.0025 * round);
+        }, finish);
+    };
+    const auto showMasks = [&](std::vector<double> seconds) {
+        results.push_back(summary("clip drag to repaint, 10 M weights", std::move(seconds)));
+        panel.hide();
+        masks.show();
+        document.setSelection({"convolution"});
+        engine.tell(normalWeight(engine.asked(), *document.layer("convolution")));
+        QTimer::singleShot(500, &application, dragThreshold);
     };
     const auto dragClips = [&](std::vector<double> seconds) {
         results.push_back(summary("bits to repaint, 10 M weights", std::move(seconds)));
@@ -192,7 +255,7 @@ int main(int argc, char **argv)
         const quint64 drag = document.beginDrag();
         new Meter(canvas, kRounds, [&document, drag](int round) {
             document.setValues("classifier", Role::Weight, {{"scale", {0.02 + 0.0001 * round}}}, drag);
-        }, finish);
+        }, showMasks);
     };
     // After half a second the window stands and the statistics have come in.
     QTimer::singleShot(500, &application, [&] {

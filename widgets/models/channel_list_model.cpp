@@ -108,7 +108,7 @@ QVariant ChannelListModel::headerData(int section, Qt::Orientation orientation, 
                : section == Importance ? tr("How much the channel matters: %1").arg(m_title) : tr("Share of its weights that is kept");
     if (role != Qt::DisplayRole)
         return {};
-    return section == Channel ? tr("Channel") : section == Importance ? m_title : tr("Kept");
+    return section == Channel ? tr("Out") : section == Importance ? m_title : tr("Kept");
 }
 
 Qt::ItemFlags ChannelListModel::flags(const QModelIndex &index) const

@@ -121,7 +121,7 @@ MaskPanel::MaskPanel(Document &document, EngineController &controller, QWidget *
     upper->addWidget(makeChannels());
     upper->setStretchFactor(0, 1);
     upper->setStretchFactor(1, 0);
-    upper->setSizes({460, 176});
+    upper->setSizes({460, 196});
     auto *splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(upper);
     splitter->addWidget(m_plot);
@@ -237,7 +237,9 @@ QWidget *MaskPanel::makeChannels()
     m_list->sortByColumn(ChannelListModel::Channel, Qt::AscendingOrder);
     m_list->setShowGrid(false);
     m_list->setMouseTracking(true);
-    m_list->setMinimumWidth(150);
+    m_list->setMinimumWidth(172);
+    m_list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    m_list->horizontalHeader()->setHighlightSections(false);
     m_list->setTabKeyNavigation(false);
     m_list->verticalHeader()->hide();
     m_list->verticalHeader()->setDefaultSectionSize(m_list->fontMetrics().height() + 9);
@@ -479,7 +481,7 @@ void MaskPanel::takeWeight(const WeightReady &event)
     m_plot->setValues(values());
     showImportance();
     showMask();
-    updateButtons();
+    showNote();
 }
 
 void MaskPanel::showImportance()
@@ -512,8 +514,8 @@ void MaskPanel::showMask()
         m_kept = keptEntries(mask, m_layout.size());
         m_keptMask = mask;
     }
-    m_picture->setKept(m_kept);
     const auto counts = keptByRow(m_kept, m_layout);
+    m_picture->setKept(m_kept, counts);
     m_model->setKept(counts, m_layout.columns * m_layout.kernel());
     const std::int64_t kept = mask.empty() ? m_layout.size() : mask.keptCount();
     const auto emptied = std::ranges::count(counts, 0);

@@ -113,10 +113,10 @@ void MaskPicture::showMessage(const QString &message)
     describe();
 }
 
-void MaskPicture::setKept(std::vector<std::uint8_t> kept)
+void MaskPicture::setKept(std::vector<std::uint8_t> kept, std::vector<std::int64_t> byRow)
 {
     m_kept = std::move(kept);
-    m_keptByRow = keptByRow(m_kept, m_scene.layout());
+    m_keptByRow = std::move(byRow);
     invalidate();
     describe();
 }

@@ -34,8 +34,8 @@ public:
                    const WeightLayout &layout);
     /// Nothing to draw, and why.
     void showMessage(const QString &message);
-    /// One entry per element.
-    void setKept(std::vector<std::uint8_t> kept);
+    /// One entry per element, and how many are kept of each output channel.
+    void setKept(std::vector<std::uint8_t> kept, std::vector<std::int64_t> byRow);
     [[nodiscard]] const std::vector<std::uint8_t> &kept() const { return m_kept; }
     void setColouring(MaskColouring colouring);
     [[nodiscard]] MaskColouring colouring() const { return m_colouring; }

@@ -57,6 +57,7 @@ void ThresholdPlot::setValues(std::span<const float> values)
     for (const float value : values)
         if (std::isfinite(value))
             ++m_counts[std::size_t(std::min(kBins - 1, int(std::abs(value) * factor)))];
+    m_keptBars = {};
     update();
 }
 
@@ -78,6 +79,7 @@ void ThresholdPlot::setThreshold(double threshold)
 void ThresholdPlot::setLogarithmic(bool logarithmic)
 {
     m_logarithmic = logarithmic;
+    m_keptBars = {};
     update();
 }
 
@@ -99,24 +101,14 @@ void ThresholdPlot::paintEvent(QPaintEvent *)
     painter.fillRect(QRectF(rect()).adjusted(0, 0, 0, -kAxis + 1), colours.background);
     if (m_counts.empty() || m_top <= 0)
         return;
-    const auto height = [&](std::int64_t count) { return m_logarithmic ? std::log10(1.0 + double(count)) : double(count); };
-    const double most = height(*std::ranges::max_element(m_counts));
+    if (m_keptBars.isNull())
+        drawBars();
     const double cut = pixelOf(m_threshold);
-    QPainterPath path(space.bottomLeft());
-    for (std::size_t i = 0; i < m_counts.size(); ++i) {
-        const double y = space.bottom() - (most > 0 ? height(m_counts[i]) / most : 0) * space.height();
-        path.lineTo(space.left() + double(i) / kBins * space.width(), y);
-        path.lineTo(space.left() + double(i + 1) / kBins * space.width(), y);
-    }
-    path.lineTo(space.bottomRight());
-    path.closeSubpath();
-    painter.setPen(Qt::NoPen);
     painter.save();
-    painter.setClipRect(QRectF(cut, 0, width(), space.bottom() + 1));
-    painter.fillPath(path, colours.original);
-    painter.setClipRect(QRectF(0, 0, cut, space.bottom() + 1));
-    painter.fillPath(path, withAlpha(colours.mutedText, 60));
-    painter.fillPath(path, QBrush(colours.mutedText, Qt::BDiagPattern));   // pruned is hatched, as in the picture
+    painter.setClipRect(QRectF(cut, 0, width() - cut, height()));
+    painter.drawPixmap(0, 0, m_keptBars);
+    painter.setClipRect(QRectF(0, 0, cut, height()));
+    painter.drawPixmap(0, 0, m_prunedBars);
     painter.restore();
     painter.setPen(QPen(colours.axis, 1));
     painter.drawLine(space.bottomLeft(), space.bottomRight());
@@ -138,6 +130,46 @@ void ThresholdPlot::paintEvent(QPaintEvent *)
     painter.drawLine(QPointF(cut, kTop - 4), QPointF(cut, space.bottom()));
     painter.setBrush(hasFocus() ? palette().color(QPalette::Highlight) : colours.handle);
     painter.drawPolygon(QPolygonF({QPointF(cut - 5.5, 1), QPointF(cut + 5.5, 1), QPointF(cut, kTop)}));
+}
+
+void ThresholdPlot::drawBars()
+{
+    const PlotColors colours = plotColors(palette());
+    const QRectF space = area();
+    const auto tall = [&](std::int64_t count) { return m_logarithmic ? std::log10(1.0 + double(count)) : double(count); };
+    const double most = tall(*std::ranges::max_element(m_counts));
+    QPainterPath path(space.bottomLeft());
+    for (std::size_t i = 0; i < m_counts.size(); ++i) {
+        const double y = space.bottom() - (most > 0 ? tall(m_counts[i]) / most : 0) * space.height();
+        path.lineTo(space.left() + double(i) / kBins * space.width(), y);
+        path.lineTo(space.left() + double(i + 1) / kBins * space.width(), y);
+    }
+    path.lineTo(space.bottomRight());
+    path.closeSubpath();
+    for (QPixmap *bars : {&m_keptBars, &m_prunedBars}) {
+        *bars = QPixmap(size() * devicePixelRatioF());
+        bars->setDevicePixelRatio(devicePixelRatioF());
+        bars->fill(Qt::transparent);
+    }
+    QPainter(&m_keptBars).fillPath(path, colours.original);
+    QPainter pruned(&m_prunedBars);
+    pruned.fillPath(path, withAlpha(colours.mutedText, 60));
+    pruned.fillPath(path, QBrush(colours.mutedText, Qt::BDiagPattern));   // pruned is hatched, as in the picture
+}
+
+void ThresholdPlot::resizeEvent(QResizeEvent *event)
+{
+    m_keptBars = {};
+    QWidget::resizeEvent(event);
+}
+
+void ThresholdPlot::changeEvent(QEvent *event)
+{
+    if (event->type() == QEvent::PaletteChange) {
+        m_keptBars = {};
+        update();
+    }
+    QWidget::changeEvent(event);
 }
 
 void ThresholdPlot::drag(double pixel, bool finished)

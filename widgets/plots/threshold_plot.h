@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <QPixmap>
 #include <QWidget>
 
 #include <memory>
@@ -38,13 +39,17 @@ protected:
     void mouseReleaseEvent(QMouseEvent *event) override;
     void mouseDoubleClickEvent(QMouseEvent *event) override;
     void keyPressEvent(QKeyEvent *event) override;
+    void resizeEvent(QResizeEvent *event) override;
+    void changeEvent(QEvent *event) override;
 
 private:
     [[nodiscard]] QRectF area() const;
     [[nodiscard]] double magnitudeAt(double pixel) const;
     void drag(double pixel, bool finished);
+    void drawBars();
 
     std::vector<std::int64_t> m_counts;
+    QPixmap m_keptBars, m_prunedBars;   ///< drawn once: a moving handle only shows more of one and less of the other
     double m_top = 0, m_threshold = 0;
     bool m_logarithmic = false, m_dragging = false;
 };
