@@ -144,10 +144,12 @@ Status Walk::advance(std::size_t node)
     return {};
 }
 
+/// Batch after batch through every variant: what they start from is still in the processor's cache.
 Status Walk::measureLayer(std::size_t layer)
 {
-    for (Point &point : m_points[layer]) {
-        for (const Batch &batch : m_batches) {
+    for (const Batch &batch : m_batches) {
+        BW_ASSIGN(const at::Tensor reference, m_evaluator.reference(batch.first, batch.count, m_context));
+        for (Point &point : m_points[layer]) {
             if (m_context.stopped())
                 return cancelled();
             m_context.breathe();
@@ -155,7 +157,6 @@ Status Walk::measureLayer(std::size_t layer)
             run.begin = batch.live.node;
             run.from = &batch.live;
             BW_ASSIGN(auto outputs, executor().run({}, point.simulation->parameters(), run));
-            BW_ASSIGN(const at::Tensor reference, m_evaluator.reference(batch.first, batch.count, m_context));
             BW_CHECK(point.sum.add(outputs.front().toTensor().narrow(0, 0, batch.count),
                                    m_evaluator.labels(batch.first, batch.count), reference));
             m_done += batch.count;
