@@ -89,6 +89,7 @@ private Q_SLOTS:
     void pauseHoldsAndGoesOn();
     void everyJobEndsOnce();
     void trainedWeightsComeBackFromTheSession();
+    void aCutNetworkGoesOnAndComesBack();
     void sinkCanLeaveWhileWorking();
 
 private:
@@ -342,6 +343,72 @@ void TestEngine::trainedWeightsComeBackFromTheSession()
     const JobEnded ended = m_events->end(m_engine->submit(again));
     QVERIFY2(ended.outcome == JobOutcome::Finished, ended.error.message.c_str());
     QCOMPARE(m_events->all<EvaluationReady>().back().trial.value, epoch.trial.value);
+}
+
+void TestEngine::aCutNetworkGoesOnAndComesBack()
+{
+    QTemporaryDir folder;
+    const std::string path = folder.filePath(QStringLiteral("s.bitwright")).toStdString();
+    m_engine->setSession(path);
+    open();
+    PruneRequest prune;
+    prune.config = uniformConfig(8, 8);
+    prune.method = "l1";
+    prune.sparsity = 0.25;
+    QCOMPARE(m_events->end(m_engine->submit(prune)).outcome, JobOutcome::Finished);
+    EvaluateRequest masked;
+    masked.config = m_events->all<PruneReady>().back().config;
+    masked.metric = "sqnr";
+    QCOMPARE(m_events->end(m_engine->submit(masked)).outcome, JobOutcome::Finished);
+    const EvaluationReady before = m_events->all<EvaluationReady>().back();
+    const JobEnded ended = m_events->end(m_engine->submit(SurgeryRequest{before.config, ""}));
+    QVERIFY2(ended.outcome == JobOutcome::Finished, ended.error.message.c_str());
+    const WeightsReady cut = m_events->all<WeightsReady>().back();
+    QVERIFY(cut.model && cut.model->parameters < 0.65 * double(m_events->all<ModelOpened>().back().model->parameters));
+    QCOMPARE(cut.model->layer("layer1.0.conv1")->channels(), 12);
+
+    // The same answers, still compared with the network that was opened; sums in another order may move a level.
+    EvaluateRequest smaller;
+    smaller.config = cut.config;
+    smaller.weights = cut.weights;
+    smaller.metric = "sqnr";
+    const JobEnded measured = m_events->end(m_engine->submit(smaller));
+    QVERIFY2(measured.outcome == JobOutcome::Finished, measured.error.message.c_str());
+    const EvaluationReady after = m_events->all<EvaluationReady>().back();
+    QVERIFY2(std::abs(after.trial.value - before.trial.value) < 0.1, qPrintable(QString::number(after.trial.value - before.trial.value)));
+    QVERIFY(after.trial.sizeBytes <= before.trial.sizeBytes);
+
+    // Training it makes weights of the smaller network, and a restart finds both.
+    FineTuneRequest train;
+    train.config = cut.config;
+    train.weights = cut.weights;
+    QCOMPARE(m_events->end(m_engine->submit(train)).outcome, JobOutcome::Finished);
+    const TrainingEpoch epoch = m_events->all<TrainingEpoch>().back();
+    QVERIFY(epoch.weights.ends_with(cut.weights) && epoch.weights != cut.weights);
+    init();
+    m_engine->setSession(path);
+    open();
+    const ModelOpened opened = m_events->all<ModelOpened>().back();
+    QVERIFY(opened.cut.contains(cut.weights));
+    QCOMPARE(opened.cut.at(cut.weights)->parameters, cut.model->parameters);
+    EvaluateRequest again;
+    again.config = epoch.config;
+    again.weights = epoch.weights;
+    const JobEnded found = m_events->end(m_engine->submit(again));
+    QVERIFY2(found.outcome == JobOutcome::Finished, found.error.message.c_str());
+    QCOMPARE(m_events->all<EvaluationReady>().back().trial.value, epoch.trial.value);
+
+    const std::string file = folder.filePath(QStringLiteral("small.pt2")).toStdString();
+    ExportRequest write;
+    write.config = epoch.config;
+    write.weights = epoch.weights;
+    write.format = "pt2";
+    write.path = file;
+    const JobEnded written = m_events->end(m_engine->submit(write));
+    QVERIFY2(written.outcome == JobOutcome::Finished, written.error.message.c_str());
+    m_engine->submit(OpenModelRequest{file});
+    QCOMPARE(m_events->end(m_engine->submit(OpenDataRequest{"npy:none.npy", "", ""})).outcome, JobOutcome::Failed);
+    QCOMPARE(m_events->all<ModelOpened>().back().model->parameters, cut.model->parameters);
 }
 
 void TestEngine::sinkCanLeaveWhileWorking()

@@ -35,6 +35,7 @@ private slots:
     void baselineIsWhatBeforeMeans();
     void selectionGoesBackAndForth();
     void oneRoleIsAlwaysEdited();
+    void aSmallerNetworkComesAndGoesWithItsWeights();
 
 private:
     int steps() const { return m_document->undoStack()->count(); }
@@ -287,6 +288,40 @@ void TstDocument::oneRoleIsAlwaysEdited()
     m_document->setEditsRole(Role::Weight, false);
     QVERIFY(m_document->editsRole(Role::Activation));
     QVERIFY(!m_document->editsRole(Role::Weight));
+}
+
+void TstDocument::aSmallerNetworkComesAndGoesWithItsWeights()
+{
+    const DocumentState start = m_document->state();
+    const std::int64_t floatSize = m_document->floatSizeBytes();
+    const double before = m_document->cost().sizeBits;
+    auto smaller = std::make_shared<ModelSummary>(*fakeModel());
+    for (LayerInfo &layer : smaller->layers)
+        if (layer.name == "stem")
+            layer.weightShape = {8, 1, 3, 3}, layer.weightCount = 72, smaller->parameters -= 72;
+    const std::string name = "cut 2026 job 7";
+    QSignalSpy refused(m_document.get(), &Document::refused);
+    m_document->setState({m_document->config(), name}, QStringLiteral("Too early"));
+    QCOMPARE(refused.count(), 1);
+    QCOMPARE(m_document->state(), start);
+
+    m_document->addNetwork(name, smaller);
+    ChangeEvent seen;
+    connect(m_document.get(), &Document::changed, this, [&](const ChangeEvent &event) { seen = event; });
+    m_document->setState({m_document->config(), name}, QStringLiteral("Remove pruned channels"));
+    QCOMPARE(m_document->layer("stem")->channels(), 8);
+    QVERIFY(seen.diff.network && seen.weights && seen.touches("head"));
+    QVERIFY(m_document->cost().sizeBits < before);
+    QCOMPARE(m_document->floatSizeBytes(), floatSize);
+    m_document->setState({m_document->config(), "fine-tuned 2026 job 8 epoch 1 of " + name}, QStringLiteral("Take"));
+    QCOMPARE(m_document->layer("stem")->channels(), 8);
+    m_document->undoStack()->undo();
+    m_document->undoStack()->undo();
+    QCOMPARE(m_document->layer("stem")->channels(), 16);
+    QCOMPARE(m_document->state(), start);
+    QCOMPARE(m_document->cost().sizeBits, before);
+    m_document->undoStack()->redo();
+    QCOMPARE(m_document->layer("stem")->channels(), 8);
 }
 
 QTEST_APPLESS_MAIN(TstDocument)
