@@ -145,9 +145,9 @@ void Actions::makeRun()
     connect(sweepSqnr, &QAction::triggered, this, [this] { startSweep("sqnr"); });
     sensitivity = make(tr("Measure &pruning sensitivity"), QStringLiteral("sweep"), tr("Ctrl+Shift+L"), tr("Prune one layer at a time to several sparsities and draw what each costs into the table"));
     connect(sensitivity, &QAction::triggered, this, [this] { m_controller.measureSensitivity({}); });
-    reestimate = make(tr("Re-estimate &batch norm"), QStringLiteral("evaluate"), tr("Ctrl+Shift+B"), tr("Take the statistics of the batch norms anew under the present configuration: what pruning and quantizing moved, without training"));
+    reestimate = make(tr("Re-estimate &batch norm"), QStringLiteral("repair"), tr("Ctrl+Shift+B"), tr("Take the statistics of the batch norms anew under the present configuration: what pruning and quantizing moved, without training"));
     connect(reestimate, &QAction::triggered, this, [this] { m_controller.correct(CorrectRequest::Step::BatchNorm); });
-    correctBias = make(tr("Correct b&iases"), QStringLiteral("evaluate"), tr("Ctrl+Shift+I"), tr("Give every channel the mean that it has in the float network, layer by layer, without training"));
+    correctBias = make(tr("Correct b&iases"), QStringLiteral("repair"), tr("Ctrl+Shift+I"), tr("Give every channel the mean that it has in the float network, layer by layer, without training"));
     connect(correctBias, &QAction::triggered, this, [this] { m_controller.correct(CorrectRequest::Step::Bias); });
     live = make(tr("Measure &live"), QStringLiteral("live"), tr("Ctrl+Space"), tr("Every change is followed by a measurement"));
     live->setCheckable(true);
@@ -263,7 +263,7 @@ void Actions::fillToolBar(QToolBar *bar)
     bar->addSeparator();
     bar->addActions({back, forward});
     bar->addSeparator();
-    bar->addActions({evaluate, sweep, fineTune, live, cancel});
+    bar->addActions({evaluate, sweep, fineTune, reestimate, live, cancel});
     bar->addSeparator();
     bar->addActions({pinBaseline, exportModel});
     for (QAction *action : {open, data, evaluate, sweep, fineTune, live, exportModel}) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "bridge/engine_controller.h"
+#include "delegates/layer_delegates.h"
 #include "fake_engine.h"
 #include "models/jobs_model.h"
 #include "models/layer_table_model.h"
@@ -8,6 +9,8 @@
 #include "panels/export_dialog.h"
 
 #include <QAbstractItemModelTester>
+#include <QImage>
+#include <QPainter>
 #include <QRegularExpression>
 #include <QSignalSpy>
 #include <QTest>
@@ -47,6 +50,7 @@ private slots:
     void layersAreFilteredAndSorted();
     void layersThatCannotBeQuantizedSayWhy();
     void sensitivityIsDrawnPerLayer();
+    void sensitivityIsPainted();
     void jobsGoThroughTheirStates();
     void jobsKnowTheirTimeLeft();
     void logForgetsTheOldest();
@@ -157,6 +161,31 @@ void TstItemModels::sensitivityIsDrawnPerLayer()
     QVERIFY(told.count() > 0);
     for (const auto &change : told)   // nothing but its column
         QCOMPARE(change[0].toModelIndex().column(), int(M::Sensitivity));
+}
+
+// The curve of a layer that bears little falls: high at the left, low at the right.
+void TstItemModels::sensitivityIsPainted()
+{
+    Fixture f;
+    f.controller.measureSensitivity({.sparsities = {0.1, 0.3, 0.5, 0.7, 0.9}});
+    const auto index = f.model.index(f.model.rowOf("stem"), M::Sensitivity);
+    QTRY_COMPARE(index.data(M::CurveRole).value<QList<QPointF>>().size(), 5);
+    QImage image(120, 30, QImage::Format_RGB32);
+    image.fill(Qt::white);
+    QStyleOptionViewItem option;
+    option.rect = image.rect();
+    option.palette.setColor(QPalette::Highlight, Qt::blue);
+    QPainter painter(&image);
+    CurveDelegate().paint(&painter, option, index);
+    painter.end();
+    const auto heightAt = [&](int x) {
+        for (int y = 0; y < image.height(); ++y)
+            if (const QColor colour = image.pixelColor(x, y); colour.blue() > colour.red() + 60)
+                return image.height() - y;
+        return -1;
+    };
+    QCOMPARE(heightAt(2), -1);
+    QVERIFY2(heightAt(20) > heightAt(100) + 5 && heightAt(100) > 0, qPrintable(QStringLiteral("%1, %2").arg(heightAt(20)).arg(heightAt(100))));
 }
 
 void TstItemModels::jobsGoThroughTheirStates()
