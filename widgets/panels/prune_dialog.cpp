@@ -46,6 +46,7 @@ PruneDialog::PruneDialog(Document &document, EngineController &controller, QWidg
     connect(&document, &Document::changed, this, &PruneDialog::updateState);
     connect(&document, &Document::modelChanged, this, &QDialog::reject);
     connect(&controller, &EngineController::jobEnded, this, &PruneDialog::onEnded);
+    connect(&controller, &EngineController::dataOpened, this, &PruneDialog::updateState);
     connect(&controller, &EngineController::pruneReady, this, [this](const PruneReady &event) {
         if (event.job != m_job)
             return;
@@ -107,6 +108,10 @@ void PruneDialog::setupRows()
     auto *buttons = new QDialogButtonBox;
     m_prune = buttons->addButton(tr("Prune"), QDialogButtonBox::ActionRole);
     m_clear = buttons->addButton(tr("Take masks away"), QDialogButtonBox::ActionRole);
+    m_sensitivity = buttons->addButton(tr("Measure sensitivity"), QDialogButtonBox::ActionRole);
+    m_sensitivity->setToolTip(tr("Prune one layer at a time by this criterion to several sparsities; the curves appear in the table of layers"));
+    m_sensitivity->setAutoDefault(false);
+    connect(m_sensitivity, &QPushButton::clicked, this, &PruneDialog::measureSensitivity);
     auto *close = buttons->addButton(QDialogButtonBox::Close);
     close->setAutoDefault(false);
     m_clear->setAutoDefault(false);
@@ -155,6 +160,7 @@ void PruneDialog::updateState()
 {
     const LayerNames chosen = layers();
     m_prune->setEnabled(!chosen.empty() && m_job == 0);
+    m_sensitivity->setEnabled(m_document.model() && m_controller.results().data.has_value());
     m_clear->setEnabled(std::ranges::any_of(chosen, [this](const std::string &name) { return !m_document.mask(name).empty(); }));
     m_global->setEnabled(chosen.size() > 1);
 }
@@ -170,6 +176,14 @@ void PruneDialog::start()
     request.global = m_global->isEnabled() && m_global->isChecked();
     m_job = m_controller.prune(std::move(request));
     updateState();
+}
+
+void PruneDialog::measureSensitivity()
+{
+    SensitivityRequest request;
+    request.method = m_method->currentData().toString().toStdString();
+    request.options = m_values;
+    m_controller.measureSensitivity(request);
 }
 
 void PruneDialog::onEnded(quint64 job, JobOutcome outcome, const Error &error)

@@ -29,6 +29,7 @@ private:
     void showMethod();
     void updateState();
     void start();
+    void measureSensitivity();
     void onEnded(quint64 job, JobOutcome outcome, const Error &error);
     [[nodiscard]] LayerNames layers() const;
 
@@ -41,7 +42,7 @@ private:
     QDoubleSpinBox *m_sparsity;
     QCheckBox *m_global;
     QLabel *m_about, *m_summary;
-    QPushButton *m_prune = nullptr, *m_clear = nullptr;
+    QPushButton *m_prune = nullptr, *m_clear = nullptr, *m_sensitivity = nullptr;
     JobId m_job = 0;
 };
 

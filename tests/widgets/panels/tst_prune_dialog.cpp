@@ -18,6 +18,7 @@ private slots:
     void prunesTheSelection();
     void prunesEverythingAndTakesItBack();
     void asksForTheTarget();
+    void measuresSensitivityOfItsCriterion();
     void saysWhyItFailed();
     void everyControlHasAName();
 };
@@ -99,6 +100,19 @@ void TstPruneDialog::asksForTheTarget()
     target->setCurrentIndex(2);
     button(dialog, QStringLiteral("Prune"))->click();
     QCOMPARE(bench.engine.asked<PruneRequest>().back().second.target, std::string("bops"));
+}
+
+void TstPruneDialog::measuresSensitivityOfItsCriterion()
+{
+    Bench bench;
+    PruneDialog dialog(bench.document, bench.controller);
+    QPushButton *measure = button(dialog, QStringLiteral("Measure sensitivity"));
+    QVERIFY(!measure->isEnabled());   // without data there is nothing to measure on
+    bench.controller.openData({"sample:test", "", ""});
+    QTRY_VERIFY(measure->isEnabled());
+    measure->click();
+    QCOMPARE(bench.engine.asked<SensitivityRequest>().back().second.method, std::string("magnitude"));
+    QTRY_VERIFY(bench.controller.results().sensitivity.size() > 10);
 }
 
 void TstPruneDialog::saysWhyItFailed()
