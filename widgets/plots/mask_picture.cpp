@@ -25,10 +25,10 @@ namespace bitwright {
 
 namespace {
 
-constexpr double kLeftMargin = 34, kTopMargin = 18, kEdge = 4;
+constexpr double kLeftMargin = 40, kMarkMargin = 11, kTopMargin = 18, kEdge = 4;
 constexpr double kMostPixels = 56;      // of one element
 constexpr double kMostStretch = 3;      // of the shorter side against the longer
-constexpr double kKernelLines = 6, kCellLines = 9;
+constexpr double kKernelLines = 6, kCellLines = 9, kWideLines = 16;
 constexpr double kLabelPitch = 30;
 constexpr double kWheelStep = 1.25;
 /// What is brighter than all but one in two hundred is as bright as can be.
@@ -320,8 +320,8 @@ void MaskPicture::paintLines(QPainter &painter) const
                 const bool border = i % each == 0;
                 if (!border && !cells)
                     continue;
-                const double at = std::floor(from + double(i) * pitch);
-                painter.fillRect(vertical ? QRectF(at, all.top(), 1, all.height()) : QRectF(all.left(), at, all.width(), 1), border ? strong : faint);
+                const double at = std::floor(from + double(i) * pitch), wide = border && each > 1 && pitch >= kWideLines ? 3 : 1;
+                painter.fillRect(vertical ? QRectF(at, all.top(), wide, all.height()) : QRectF(all.left(), at, all.width(), wide), border ? strong : faint);
             }
         };
         if (cells || layout.kernelWidth == 1) {
@@ -395,13 +395,13 @@ void MaskPicture::paintLabels(QPainter &painter) const
         const double middle = std::clamp(rect.center().y(), view.top(), view.bottom());
         if (gone) {   // a cross beside a channel of which nothing is left
             painter.setPen(QPen(plot.error, 1.6));
-            const double half = std::clamp(rect.height() / 2 - 1, 1.0, 3.5);
-            painter.drawLine(QPointF(kLeftMargin - 8 - half, middle - half), QPointF(kLeftMargin - 8 + half, middle + half));
-            painter.drawLine(QPointF(kLeftMargin - 8 - half, middle + half), QPointF(kLeftMargin - 8 + half, middle - half));
+            const double half = std::clamp(rect.height() / 2 - 1, 0.8, 3.0);
+            painter.drawLine(QPointF(kLeftMargin - 6 - half, middle - half), QPointF(kLeftMargin - 6 + half, middle + half));
+            painter.drawLine(QPointF(kLeftMargin - 6 - half, middle + half), QPointF(kLeftMargin - 6 + half, middle - half));
         }
-        if (row % rowStep == 0 && m_scene.strips() == 1 && !(gone && rowStep == 1 && rect.height() < 10)) {
+        if (row % rowStep == 0 && m_scene.strips() == 1) {
             painter.setPen(gone ? plot.error : plot.mutedText);
-            painter.drawText(QRectF(0, middle - 9, kLeftMargin - (gone ? 15 : 5), 18), Qt::AlignRight | Qt::AlignVCenter, QString::number(row));
+            painter.drawText(QRectF(0, middle - 9, kLeftMargin - kMarkMargin, 18), Qt::AlignRight | Qt::AlignVCenter, QString::number(row));
         }
     }
     if (m_scene.strips() > 1)
@@ -411,7 +411,10 @@ void MaskPicture::paintLabels(QPainter &painter) const
         const QRectF rect = toPixels(m_scene.kernelRect(0, column));
         if (rect.right() < view.left() || rect.left() > view.right())
             continue;
-        const double middle = rect.center().x();
+        const double left = std::max(rect.left(), view.left()), right = std::min(rect.right(), view.right());
+        if (columnStep == 1 && right - left < kLabelPitch / 3)
+            continue;   // hardly anything of the column is in sight
+        const double middle = (left + right) / 2;
         painter.drawText(QRectF(middle - 20, 0, 40, kTopMargin - 2), Qt::AlignHCenter | Qt::AlignBottom, QString::number(column));
     }
 }
