@@ -8,6 +8,7 @@
 #include "search/sweep.h"
 #include "simulate/calibration.h"
 #include "simulate/evaluator.h"
+#include "simulate/surgery.h"
 #include "train/training_state.h"
 
 #include <ATen/ATen.h>
@@ -183,6 +184,22 @@ Result<BenchTimes> sensitivityAgainstWhole(const BenchContext &context, const ch
     return times;
 }
 
+/// A forward pass of what surgery leaves of ResNet-20 when half of every group's channels go, beside the whole network.
+Result<BenchTimes> surgery(std::int64_t batch, int rounds)
+{
+    const Threads threads(1);
+    const at::NoGradGuard noGrad;
+    BW_ASSIGN(const std::string path, samplePath("resnet20.pt2"));
+    BW_ASSIGN(const auto network, Network::open(path));
+    ModelConfig config;
+    config.defaults.prune.method = "l1";
+    config.defaults.prune.sparsity = 0.5;
+    BW_ASSIGN(const CutNetwork cut, cutNetwork(*network, config, {}, path));
+    const at::Tensor x = at::rand({batch, 1, 28, 28});
+    const auto pass = [&x](const Executor &executor) { return [&executor, parameters = executor.bind(), &x] { (void)executor.runBatch(x, parameters); }; };
+    return timeInTurns(pass(cut.network->executor()), pass(network->executor()), rounds);
+}
+
 } // namespace
 
 std::vector<BenchRow> engineBenchmarks()
@@ -196,6 +213,8 @@ std::vector<BenchRow> engineBenchmarks()
         {"train-step-w4a4", "float step", 1.15, [](const BenchContext &) { return trainingStep(false); }},
         {"train-step-w4a4-lsq", "float step", 1.25, [](const BenchContext &) { return trainingStep(true); }},
         {"sweep", "as many whole evaluations", 0.6, sweepAgainstWhole},
+        {"surgery-batch1", "the whole network", 1.0, [](const BenchContext &) { return surgery(1, 100); }},
+        {"surgery-batch64", "the whole network", 1.0, [](const BenchContext &) { return surgery(64, 10); }},
         {"pruning-sensitivity-128", "as many whole evaluations, 128 images", 0.6,
          [](const BenchContext &context) { return sensitivityAgainstWhole(context, "sample:test,limit=128"); }},
         {"pruning-sensitivity-2000", "as many whole evaluations, 2,000 images", 0.6,
