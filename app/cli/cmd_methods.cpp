@@ -49,8 +49,13 @@ json methodJson(const MethodTraits &method)
             bits.push_back(b);
     for (const auto &option : method.options)
         options.push_back(optionJson(option));
-    return {{"id", method.id}, {"title", method.title}, {"paper", method.paper}, {"year", method.year}, {"roles", roles},
-            {"bits", bits}, {"options", options}, {"values", method.values}, {"summary", method.summary}};
+    json row{{"id", method.id}, {"title", method.title}, {"paper", method.paper}, {"year", method.year}, {"roles", roles},
+             {"bits", bits}, {"options", options}, {"values", method.values}, {"summary", method.summary}};
+    if (method.kind == MethodKind::Pruner) {
+        row["structured"] = method.structured;
+        row["needs_data"] = method.needsData;
+    }
+    return row;
 }
 
 std::string optionText(const ParamSpec &spec)
@@ -73,6 +78,8 @@ std::string methodText(const MethodTraits &method)
             text += std::string(" ") + roleName(role);
         text += "\n";
     }
+    if (method.kind == MethodKind::Pruner)
+        text += std::string("  ") + (method.structured ? "whole output channels" : "single weights") + (method.needsData ? "; needs data" : "") + "\n";
     for (const auto &option : method.options)
         text += optionText(option);
     return text + "\n";

@@ -44,6 +44,13 @@ def test_criteria_with_data(folder):
     call("prune", MODEL, "--method", "taylor", "--sparsity", 0.3, "--option", "form=cubic", "-o", folder / "e.json", code=1)
 
 
+def test_methods(folder):
+    rows = {row["id"]: row for row in document("methods")["pruners"]}
+    assert {name for name, row in rows.items() if row["needs_data"]} == {"taylor", "taylor_weight", "apoz"}
+    assert {name for name, row in rows.items() if row["structured"]} == {"l1", "l2", "slimming", "median", "taylor", "apoz", "random"}
+    assert all("pattern" in [o["name"] for o in rows[name]["options"]] for name in ("magnitude", "quality", "taylor_weight", "random_weight"))
+
+
 def test_patterns(folder):
     document("prune", MODEL, "--method", "magnitude", "--sparsity", 0.5, "--option", "pattern=kernel", "-o", folder / "k.json")
     layers = json.loads((folder / "k.json").read_text())["layers"]
