@@ -251,7 +251,14 @@ void MaskPicture::weigh()
     const std::vector<float> &source = scored ? *m_scores : *m_values;
     const float top = topOf(source);
     std::vector<std::uint8_t> strength(source.size());
-    if (m_colouring == MaskColouring::Sign) {
+    const bool perRow = scored && std::int64_t(source.size()) != m_scene.layout().size();
+    if (perRow) {
+        // Channels differ little from each other: the colours go from the least to the greatest of them.
+        const auto [least, greatest] = std::ranges::minmax(source);
+        const float spread = greatest > least ? greatest - least : 1;
+        for (std::size_t i = 0; i < source.size(); ++i)
+            strength[i] = std::isfinite(source[i]) ? std::uint8_t(std::clamp(255 * (source[i] - least) / spread, 0.0F, 255.0F)) : 0;
+    } else if (m_colouring == MaskColouring::Sign) {
         for (std::size_t i = 0; i < source.size(); ++i)
             strength[i] = std::uint8_t(std::clamp(128 + 127 * source[i] / top, 0.0F, 255.0F));
     } else {
@@ -259,7 +266,7 @@ void MaskPicture::weigh()
         for (std::size_t i = 0; i < source.size(); ++i)
             strength[i] = std::uint8_t(std::min(255.0F, 255 * std::sqrt(std::min(1.0F, std::abs(source[i]) / top))));
     }
-    m_raster.setStrength(std::move(strength), scored && std::int64_t(source.size()) != m_scene.layout().size());
+    m_raster.setStrength(std::move(strength), perRow);
 }
 
 void MaskPicture::render()
@@ -361,10 +368,15 @@ void MaskPicture::paintBand(QPainter &painter) const
 {
     if (!m_banding || !m_pressed || !m_bandTo)
         return;
-    const QColor colour = palette().color(QPalette::Highlight);
-    painter.setPen(QPen(colour, 1.5, Qt::DashLine));
-    painter.setBrush(withAlpha(colour, 50));
-    painter.drawRect(toPixels(regionRect(regionOf(*m_pressed, *m_bandTo))));
+    // Light and dark dashes over a tint that no element has: seen on any weight.
+    const PlotColors plot = plotColors(palette());
+    const QRectF band = toPixels(regionRect(regionOf(*m_pressed, *m_bandTo)));
+    painter.fillRect(band, withAlpha(plot.present, 80));
+    painter.setBrush(Qt::NoBrush);
+    painter.setPen(QPen(plot.background, 2));
+    painter.drawRect(band);
+    painter.setPen(QPen(plot.handle, 2, Qt::DashLine));
+    painter.drawRect(band);
 }
 
 void MaskPicture::paintLabels(QPainter &painter) const

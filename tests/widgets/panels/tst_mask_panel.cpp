@@ -35,6 +35,7 @@ private slots:
     void sizesMarkTheSmallest();
     void hoverShowsWhatGoesWithIt();
     void importanceComesFromTheCriterion();
+    void signIsAColouring();
     void keysReachThePicture();
     void doubleClickChangesNothing();
     void otherWeightsAreAskedFor();
@@ -335,6 +336,19 @@ void TstMaskPanel::importanceComesFromTheCriterion()
     QTRY_COMPARE(bench.panel.channels().model()->headerData(1, Qt::Horizontal).toString(), QStringLiteral("Filter L1 norm"));
     QCOMPARE(bench.panel.channels().model()->index(3, 1).data().toString(), QStringLiteral("0.5"));
     QVERIFY(bench.panel.picture().tipAt(bench.pixel(2, 2)).contains(QStringLiteral("importance 0.5")));
+}
+
+void TstMaskPanel::signIsAColouring()
+{
+    Bench bench;
+    for (QComboBox *box : bench.panel.findChildren<QComboBox *>()) {
+        if (box->accessibleName() != QStringLiteral("Colour"))
+            continue;
+        QTest::keyClick(box, Qt::Key_Down);
+        QCOMPARE(box->currentText(), QStringLiteral("Sign"));
+    }
+    QCOMPARE(bench.panel.picture().colouring(), MaskColouring::Sign);
+    QCOMPARE(bench.engine.asked<WeightRequest>().size(), std::size_t(1));   // the values are here already
 }
 
 void TstMaskPanel::keysReachThePicture()
