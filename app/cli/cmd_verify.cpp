@@ -4,6 +4,7 @@
 #include "inputs.h"
 
 #include "engine/export_model.h"
+#include "exporters/pack_file.h"
 #include "exporters/verify.h"
 #include "frontends/frontend.h"
 
@@ -23,6 +24,8 @@ struct Options { std::string file, against, config, data; };
 /// By the content, as everywhere.
 Result<std::string> formatOf(const std::string &path)
 {
+    if (pack::isPack(path))
+        return std::string("pack");
     for (const auto &frontend : frontends())
         if (frontend.probe(path))
             return frontend.id;
@@ -42,7 +45,7 @@ Result<Output> verify(const Options &options, Console &console)
     BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
     input.inputs = data->inputs(0, data->size());
     input.threads = at::get_num_threads();
-    BW_ASSIGN(input.simulate, tracedSimulation({network, assignment.config, assignment.resolved, {}}));
+    BW_CHECK(setSimulation(input, {network, assignment.config, assignment.resolved, {}}));
     BW_ASSIGN(const auto report, verifyFile(input, console.job()));
     Output output;
     output.firstKeys = {"runtime", "samples", "max_abs_difference", "top1_agreement", "differing_levels", "first_differing_layer"};

@@ -20,6 +20,7 @@ const std::vector<Command> &commands()
         {"finetune", "Train the quantized network", declareFinetune},
         {"export", "Write the configured network to a file", declareExport},
         {"verify", "Run a written file beside the simulation", declareVerify},
+        {"unpack", "Write the tensors of a pack as arrays", declareUnpack},
         {"trials", "List what a session file holds", declareTrials},
         {"bench", "Run the benchmarks, each beside its yardstick", declareBench},
     };

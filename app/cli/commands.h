@@ -38,6 +38,7 @@ Work declareCorrect(CLI::App &app);
 Work declareFinetune(CLI::App &app);
 Work declareExport(CLI::App &app);
 Work declareVerify(CLI::App &app);
+Work declareUnpack(CLI::App &app);
 Work declareTrials(CLI::App &app);
 Work declareBench(CLI::App &app);
 

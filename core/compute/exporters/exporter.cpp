@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "exporters/exporter.h"
 
+#include "exporters/pack.h"
+
 #include "quant/quantizer.h"
 
 #include <algorithm>
@@ -9,7 +11,7 @@ namespace bitwright {
 
 const std::vector<Exporter> &exporters()
 {
-    static const std::vector<Exporter> table{onnxQdqExporter()};
+    static const std::vector<Exporter> table{onnxQdqExporter(), packExporter()};
     return table;
 }
 

@@ -27,6 +27,7 @@ using onnx::DataType;
 struct LayerPlan {
     const LayerBinding *binding = nullptr;
     std::optional<OnnxEncoding> weight, activation;
+    at::Tensor shared;      ///< a weight on levels that no integer type has, to be written as it is
     std::vector<std::int64_t> codes;
     QuantGrid activationGrid;
     int weightBits = 32, activationBits = 32;
@@ -48,7 +49,7 @@ at::Tensor weightOf(const ExportInput &input, const LayerBinding &binding)
     return given == input.parameters.end() ? parameter.tensor : given->second;
 }
 
-Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &spec)
+Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &spec, const Mask &mask)
 {
     const LayerInfo &info = plan.binding->info;
     const at::Tensor weight = weightOf(input, *plan.binding);
@@ -60,9 +61,17 @@ Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &sp
     if (!quantizer->calibrated())
         BW_CHECK(quantizer->calibrate(weight));
     const QuantGrid grid = quantizer->grid();
+    plan.weightBits = spec.bits;
+    if (!grid.uniform) {
+        plan.shared = quantizer->apply(weight, false);
+        if (!mask.empty()) {   // zero stays zero, whatever the levels
+            const auto kept = mask.kept();
+            plan.shared = plan.shared.contiguous().mul(at::tensor(at::ArrayRef<std::uint8_t>(kept)).reshape(weight.sizes()));
+        }
+        return {};
+    }
     BW_ASSIGN(plan.weight, encodingOf(grid));
     BW_ASSIGN(plan.codes, codesOf(quantizer->apply(weight, false), grid, info.channelAxis));
-    plan.weightBits = spec.bits;
     return {};
 }
 
@@ -92,7 +101,7 @@ Result<std::vector<LayerPlan>> planLayers(const ExportInput &input)
         names.insert(binding.info.name);
         if (const auto found = input.config.find(binding.info.name); found != input.config.end()) {
             if (!found->second.weight.isFloat()) {
-                if (auto status = planWeight(plan, input, found->second.weight); !status)
+                if (auto status = planWeight(plan, input, found->second.weight, found->second.prune.mask); !status)
                     return std::unexpected(about(binding.info.name, "weight", status.error()));
             }
             if (!found->second.activation.isFloat()) {
@@ -357,7 +366,7 @@ Result<onnx::Graph> buildGraph(const ExportInput &input, const ShapeTrace &trace
 
 std::string encodingText(const LayerPlan &plan)
 {
-    std::string text = plan.weight ? plan.weight->describe() : "float32";
+    std::string text = plan.weight ? plan.weight->describe() : plan.shared.defined() ? "float32 of shared values" : "float32";
     text += ", input ";
     text += plan.activation ? onnx::dataTypeName(plan.activation->type) : "float32";
     if (plan.activation && plan.activation->clips)
@@ -417,7 +426,15 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
         ExportReport report;
         BW_ASSIGN(const auto plans, planLayers(input));
         context.progress("exporting", 0, 3);
-        BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, input.parameters, input.example));
+        ParameterMap parameters = input.parameters;
+        std::size_t shared = 0;
+        for (const LayerPlan &plan : plans) {
+            if (!plan.shared.defined())
+                continue;
+            ++shared;
+            parameters[input.graph->parameters[std::size_t(input.graph->parameterOf(plan.binding->weight))].name] = plan.shared;
+        }
+        BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, parameters, input.example));
         if (context.stopped())
             return cancelled();
         std::set<ValueId> quantized;
@@ -428,6 +445,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
         }
         dropConstantsBehind(trace, *input.graph, quantized);
         report.notes = trace.notes;
+        if (shared > 0)
+            report.notes.push_back("shared values (codebook) of " + std::to_string(shared) + (shared == 1 ? " layer" : " layers") + " as float32 weights, which ONNX has no type for; pack keeps their codes");
         const int typesOpset = baseOpset(plans, report.notes);
         int opset = typesOpset;
         onnx::Model model;

@@ -3,6 +3,8 @@
 
 #include "base/job_context.h"
 #include "frontends/onnx_proto.h"
+#include "session/engine_api.h"
+#include "simulate/network.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -41,6 +43,12 @@ Result<std::unique_ptr<Runtime>> onnxRuntime(const std::string &path, const onnx
                                              const std::vector<QuantizedSite> &sites, int threads, const JobContext &context);
 /// Our own reader and executor.
 Result<std::unique_ptr<Runtime>> readerRuntime(const std::string &path, const std::vector<QuantizedSite> &sites, const JobContext &context);
+/// A pack's weights and input quantizers in `network`'s graph, and where its weights differ from `simulated`.
+struct PackContents {
+    std::unique_ptr<Runtime> runtime;
+    std::vector<LayerAgreement> weights;   ///< by parameter
+};
+Result<PackContents> packRuntime(const std::string &path, std::shared_ptr<const Network> network, const ParameterMap &simulated);
 /// LibTorch's own interpreter, for TorchScript files.
 Result<std::unique_ptr<Runtime>> torchscriptRuntime(const std::string &path);
 

@@ -194,6 +194,7 @@ struct Opened {
     std::vector<QuantizedSite> sites;
     std::int64_t fixedBatch = 0;
     std::vector<std::string> notes;
+    std::vector<LayerAgreement> weights;   ///< of a pack
 };
 
 Result<Opened> openOnnx(const VerifyInput &input, const JobContext &context)
@@ -222,6 +223,13 @@ Result<Opened> openRuntime(const VerifyInput &input, const JobContext &context)
     if (input.format == "onnx")
         return openOnnx(input, context);
     Opened made;
+    if (input.format == "pack") {
+        BW_ASSIGN(PackContents contents, packRuntime(input.path, input.network, input.weights));
+        made.runtime = std::move(contents.runtime);
+        made.weights = std::move(contents.weights);
+        made.fixedBatch = std::max<std::int64_t>(0, input.network->graph().fixedBatch);
+        return made;
+    }
     if (input.format == "torchscript" && !input.ownReaderOnly) {
         BW_ASSIGN(made.runtime, torchscriptRuntime(input.path));
     } else {
@@ -307,6 +315,12 @@ Result<VerifyReport> verifyFile(const VerifyInput &input, const JobContext &cont
         }
         VerifyReport report = comparison.finish();
         report.runtime = opened.runtime->name();
+        for (const LayerAgreement &weight : opened.weights) {
+            report.layers.push_back(weight);
+            report.differingLevels += weight.differingLevels;
+            if (weight.differingLevels > 0 && report.firstDifferingLayer.empty())
+                report.firstDifferingLayer = weight.layer;
+        }
         report.notes.insert(report.notes.begin(), opened.notes.begin(), opened.notes.end());
         return report;
     });
