@@ -122,9 +122,13 @@ Result<Output> prune(const Options &options, Console &console)
     BW_ASSIGN(pruned.tasks, pruneTasks(*network, folded, {}, options.method, options.layers, options.sparsity));
     addEvidence(pruned.tasks, evidence);
     BW_ASSIGN(pruned.found, masksForTarget(order, pruned.tasks, network->summary(), assignment.resolved, folded, console.job()));
-    for (std::size_t i = 0; i < pruned.tasks.size(); ++i)
-        setPrune(assignment.config, pruned.tasks[i].site.layer,
-                 {options.method, pruned.found.sparsities[i], order.options, pruned.found.masks[i]});
+    for (std::size_t i = 0; i < pruned.tasks.size(); ++i) {
+        const std::string &layer = pruned.tasks[i].site.layer;
+        PruneSpec spec{options.method, pruned.found.sparsities[i], order.options, pruned.found.masks[i]};
+        keepRemovedChannels(spec, assignment.resolved.at(layer).prune, *network->summary().layer(layer));
+        pruned.found.masks[i] = spec.mask;
+        setPrune(assignment.config, layer, spec);
+    }
     if (!options.applyTo.empty()) {
         BW_CHECK(notOver(options.model, options.applyTo));
         BW_CHECK(applyMasks(options, *network, assignment.config, console));

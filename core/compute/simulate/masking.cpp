@@ -179,6 +179,22 @@ Result<std::vector<PruneTask>> pruneTasks(const Network &network, bool folded, c
     return tasks;
 }
 
+void keepRemovedChannels(PruneSpec &made, const PruneSpec &before, const LayerInfo &layer)
+{
+    const std::vector<bool> gone = removedChannels(layer, before);
+    if (std::ranges::count(gone, true) == 0 || made.mask.size() != layer.weightCount)
+        return;
+    const at::Tensor shape = at::empty(layer.weightShape, at::TensorOptions().device(at::kMeta));
+    at::Tensor kept = maskTensor(made.mask, shape).to(at::kByte);
+    for (std::size_t c = 0; c < gone.size(); ++c)
+        if (gone[c])
+            kept.select(layer.channelAxis, std::int64_t(c)).zero_();
+    kept = kept.contiguous();
+    made.mask = Mask::fromKept({kept.const_data_ptr<std::uint8_t>(), std::size_t(kept.numel())});
+    if (!removesChannels(made))
+        made.options["channels"] = true;
+}
+
 Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, const WeightsState &state)
 {
     const Executor &executor = network.executor(folded);

@@ -46,6 +46,9 @@ PruneSite pruneSite(const Network &network, const LayerBinding &binding, const a
 Result<std::vector<PruneTask>> pruneTasks(const Network &network, bool folded, const WeightsState &state, const std::string &method,
                                           const std::map<std::string, double> &shares, double sparsity);
 
+/// Channels that `before` has removed stay removed in a mask that is made anew.
+void keepRemovedChannels(PruneSpec &made, const PruneSpec &before, const LayerInfo &layer);
+
 /// Makes the mask of every layer that names a method and has none yet, from the weights of `state`.
 Status fillMasks(ResolvedConfig &config, const Network &network, bool folded, const WeightsState &state);
 

@@ -163,6 +163,16 @@ void TestEngine::evaluatesWithEstimates()
     QVERIFY(std::abs(results.back().floatValue - results.back().trial.value) < 0.05);
     QVERIFY(results.back().config.layers.at("conv1").activation.values.contains("scale"));
     QVERIFY(results.back().trial.sizeBytes < 300000 && results.back().trial.sizeBytes > 270000);
+    // What is float but pruned is not the float network.
+    PruneRequest prune;
+    prune.method = "magnitude";
+    prune.sparsity = 0.9;
+    QCOMPARE(m_events->end(m_engine->submit(prune)).outcome, JobOutcome::Finished);
+    EvaluateRequest pruned;
+    pruned.config = m_events->all<PruneReady>().back().config;
+    QCOMPARE(m_events->end(m_engine->submit(pruned)).outcome, JobOutcome::Finished);
+    QCOMPARE(m_events->all<EvaluationReady>().back().floatValue, results.back().floatValue);
+    QVERIFY(m_events->all<EvaluationReady>().back().trial.value < results.back().floatValue - 0.05);
     // The present point moves with the bits.
     const JobId low = m_engine->submit(evaluation(2, 2));
     m_events->end(low);

@@ -21,6 +21,8 @@ private Q_SLOTS:
     void structuredMasksSilenceTheChannel();
     void masksAreMadeWhereTheyAreMissing();
     void trainingHoldsTheMask();
+    void removedChannelsStayRemoved();
+    void unitsAreGoneWhereEveryWriterIsEmpty();
     void sizeCountsTheSmallestEncoding();
 
 private:
@@ -153,6 +155,43 @@ void TestMasking::trainingHoldsTheMask()
         QVERIFY(result->config.at(name).prune.mask == layer.prune.mask);
     }
     QVERIFY(moved);
+}
+
+void TestMasking::removedChannelsStayRemoved()
+{
+    LayerInfo layer;
+    layer.weightShape = {3, 4};
+    layer.weightCount = 12;
+    const auto mask = [](std::vector<std::uint8_t> kept) { return Mask::fromKept(kept); };
+    const PruneSpec before{"l1", 0.3, {}, mask({1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1})};
+    PruneSpec made{"magnitude", 0.25, {{"channels", false}}, mask({0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1})};
+    keepRemovedChannels(made, before, layer);
+    QVERIFY(made.mask == mask({0, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1}));
+    QVERIFY(boolParam(made.options, "channels"));
+    // What an element-wise mask happened to empty was never removed as a channel.
+    PruneSpec free{"magnitude", 0.25, {{"channels", false}}, mask({0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1})};
+    const PruneSpec unchanged = free;
+    keepRemovedChannels(free, {"magnitude", 0.3, {{"channels", false}}, before.mask}, layer);
+    QVERIFY(free == unchanged);
+}
+
+/// ResNet-20: the stem and the second convolutions of the first stage write the same channels.
+void TestMasking::unitsAreGoneWhereEveryWriterIsEmpty()
+{
+    ResolvedConfig config = pruned("l1", 0.5, 32);
+    const auto gone = [&] {
+        const RemovedUnits removed = emptiedUnits(*m_network, config);
+        const auto &groups = m_network->summary().groups;
+        for (std::size_t g = 0; g < groups.size(); ++g)
+            if (groups[g].part("conv1", true))
+                return std::pair(std::ranges::count(removed[g], true), silencedParameters(*m_network, false, config).channels.size());
+        return std::pair(std::ptrdiff_t(-1), std::size_t(0));
+    };
+    QCOMPARE(gone().first, std::ptrdiff_t(8));
+    const std::size_t silenced = gone().second;
+    config.at("layer1.1.conv2").prune = {};
+    QCOMPARE(gone().first, std::ptrdiff_t(0));
+    QVERIFY(gone().second < silenced);
 }
 
 void TestMasking::sizeCountsTheSmallestEncoding()

@@ -59,7 +59,7 @@ Status JobHost::job(JobId id, const EvaluateRequest &request, const JobContext &
     event.trial = trialOf(estimate);
     bool isFloat = request.weights.empty();
     for (const auto &[name, layer] : resolved)
-        isFloat = isFloat && layer.weight.isFloat() && layer.activation.isFloat();
+        isFloat = isFloat && layer.weight.isFloat() && layer.activation.isFloat() && layer.prune.isNone();
     if (isFloat)
         original->floatValues[{request.metric, request.limit}] = estimate.value;
     if (request.record)

@@ -33,9 +33,12 @@ Status JobHost::job(JobId id, const PruneRequest &request, const JobContext &con
         return cancelled();
     PruneReady event{id, request.config, 0, 0};
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-        setPrune(event.config, tasks[i].site.layer, {request.method, found.sparsities[i], order.options, found.masks[i]});
-        event.kept += found.masks[i].keptCount();
-        event.total += found.masks[i].size();
+        PruneSpec spec{request.method, found.sparsities[i], order.options, found.masks[i]};
+        if (const auto before = base.find(tasks[i].site.layer); before != base.end())
+            keepRemovedChannels(spec, before->second.prune, *session->network->summary().layer(tasks[i].site.layer));
+        setPrune(event.config, tasks[i].site.layer, spec);
+        event.kept += spec.mask.keptCount();
+        event.total += spec.mask.size();
     }
     m_emit(std::move(event));
     return {};

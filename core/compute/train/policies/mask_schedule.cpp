@@ -93,6 +93,7 @@ Status MaskSchedule::update(TrainingState &state, const std::function<double(dou
             specs[layer] = PruneSpec{};   // a method without a mask would be asked for one
         else
             specs[layer] = spec(own == shares.end() ? prunedShare(mask) : own->second, mask);
+        keepRemovedChannels(specs[layer], state.pruning(layer), *state.network().summary().layer(layer));
     }
     BW_CHECK(state.setPruning(specs));
     measure(state);
