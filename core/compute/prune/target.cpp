@@ -120,7 +120,12 @@ const char *pruneTargetName(PruneTarget target)
 Result<TargetedMasks> masksForTarget(const PruneOrder &order, std::vector<PruneTask> tasks, const ModelSummary &model,
                                      const ResolvedConfig &base, bool foldBatchNorm, const JobContext &context)
 {
-    Search search(order, std::move(tasks), model, base, foldBatchNorm);
+    const PrunerRow *row = findPruner(order.method);
+    if (!row)
+        return fail(ErrorKind::Unsupported, "method " + order.method + ", there is no such pruner; see the list of methods");
+    PruneOrder complete = order;   // the size model asks the options whether whole channels go
+    BW_ASSIGN(complete.options, completeParams(row->traits.options, order.options, order.method));
+    Search search(complete, std::move(tasks), model, base, foldBatchNorm);
     return order.target == PruneTarget::Share ? search.at(-1) : search.find(context);
 }
 

@@ -39,18 +39,15 @@ std::vector<bool> emptiedOutputs(const LayerInfo &layer, const PruneSpec &spec)
     for (std::size_t d = std::size_t(layer.channelAxis) + 1; d < layer.weightShape.size(); ++d)
         inner *= layer.weightShape[d];
     const std::int64_t outer = mask.size() / (channels * inner);
-    const bool unstructured = hasParam(spec.options, "channels"), asked = boolParam(spec.options, "channels");
-    if (unstructured && !asked)
+    if (spec.method.empty() || (hasParam(spec.options, "channels") && !boolParam(spec.options, "channels")))
         return {};
     std::vector<bool> gone(std::size_t(channels), true);
     for (std::int64_t c = 0; c < channels; ++c) {
-        std::int64_t kept = 0;
-        for (std::int64_t o = 0; o < outer; ++o)
-            for (std::int64_t i = 0; i < inner; ++i)
-                kept += mask.keeps((o * channels + c) * inner + i) ? 1 : 0;
-        if (!asked && kept > 0 && kept < outer * inner)
-            return {};
-        gone[std::size_t(c)] = kept == 0;
+        bool kept = false;
+        for (std::int64_t o = 0; o < outer && !kept; ++o)
+            for (std::int64_t i = 0; i < inner && !kept; ++i)
+                kept = mask.keeps((o * channels + c) * inner + i);
+        gone[std::size_t(c)] = !kept;
     }
     return std::ranges::count(gone, true) > 0 ? gone : std::vector<bool>{};
 }

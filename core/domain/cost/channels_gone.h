@@ -11,8 +11,8 @@
 namespace bitwright {
 
 /// Which output channels a mask takes away as a whole, one entry per channel; empty where it takes none. Only of masks that
-/// are about channels: criteria of single weights say so by their option `channels`, others take nothing but whole
-/// channels. A row that an unstructured mask happens to empty still gives its bias.
+/// are about channels: those of structured criteria, which have no option `channels`, and of others where that option says
+/// so (options are complete). A row that a mask of single weights happens to empty still gives its bias.
 std::vector<bool> emptiedOutputs(const LayerInfo &layer, const PruneSpec &spec);
 
 /// What share of a layer's multiply-accumulates is left where structured masks took channels away: its own, and the inputs

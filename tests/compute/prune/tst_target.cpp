@@ -53,7 +53,7 @@ void TestTarget::reachesTheWantedPart()
     // What is reported is what the size model says of the masks.
     ResolvedConfig config;
     for (std::size_t i = 0; i < tasks.size(); ++i)
-        config[tasks[i].site.layer].prune = {order.method, found.sparsities[i], {}, found.masks[i]};
+        config[tasks[i].site.layer].prune = {order.method, found.sparsities[i], take(completeParams(findPruner(order.method)->traits.options, {}, "")), found.masks[i]};
     const ModelCost before = modelCost(m_network->summary(), {}, false), after = modelCost(m_network->summary(), config, false);
     const double gone = order.target == PruneTarget::Size ? 1 - after.sizeBits / before.sizeBits : 1 - after.bops / before.bops;
     QVERIFY(std::abs(gone - found.achieved) < 1e-9);
@@ -80,6 +80,7 @@ void TestTarget::impossibleOnesAreErrors()
     QVERIFY(!bops && bops.error().message.find("at most 0 % of the BOPs") != std::string::npos);   // single zeros save none
     const auto all = masksForTarget({"magnitude", {}, PruneScope::Layer, PruneTarget::Size, 1}, tasks, m_network->summary(), {}, false, {});
     QVERIFY(!all && all.error().message.find("0 to below 1") != std::string::npos);
+    QVERIFY(!masksForTarget({"hessian", {}, PruneScope::Layer, PruneTarget::Size, 0.5}, tasks, m_network->summary(), {}, false, {}));
     QVERIFY(!pruneTargetFromName("latency"));
     QVERIFY(*pruneTargetFromName("bops") == PruneTarget::Bops);
 }
