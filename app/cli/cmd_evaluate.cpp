@@ -4,7 +4,9 @@
 #include "inputs.h"
 
 #include "cost/size_model.h"
+#include "engine/export_model.h"
 #include "engine/trials.h"
+#include "exporters/pack.h"
 #include "simulate/evaluator.h"
 
 #include <CLI/CLI.hpp>
@@ -14,6 +16,16 @@ namespace bitwright::cli {
 namespace {
 
 struct Options { std::string model, data, config, metric, session; };
+
+/// What `export --format pack` would write, or null where the network cannot be packed.
+nlohmann::json packedBytes(const std::shared_ptr<const Network> &network, const Assignment &assignment, Console &console)
+{
+    const auto input = exportInput({network, assignment.config, assignment.resolved, {}}, {});
+    if (!input)
+        return nullptr;
+    const auto file = packModel(*input, console.job());
+    return file ? nlohmann::json(pack::serialize(*file).size()) : nlohmann::json(nullptr);
+}
 
 Result<Output> evaluate(const Options &options, Console &console)
 {
@@ -41,10 +53,10 @@ Result<Output> evaluate(const Options &options, Console &console)
     const auto floatBytes = floatSizeBytes(summary);
     const auto *metric = metricName(evaluation.metric);
     Output output;
-    output.firstKeys = {"metric", "value", "low", "high", "loss", "samples", "size_bytes", "float_size_bytes", "bops", "seconds"};
+    output.firstKeys = {"metric", "value", "low", "high", "loss", "samples", "size_bytes", "float_size_bytes", "packed_bytes", "bops", "seconds"};
     output.json = {{"metric", metric}, {"value", estimate.value}, {"low", estimate.low}, {"high", estimate.high},
                    {"loss", estimate.loss}, {"samples", estimate.samples}, {"size_bytes", cost.sizeBytes()},
-                   {"float_size_bytes", floatBytes}, {"bops", cost.bops}, {"seconds", estimate.seconds}};
+                   {"float_size_bytes", floatBytes}, {"packed_bytes", packedBytes(network, assignment, console)}, {"bops", cost.bops}, {"seconds", estimate.seconds}};
     TextTable table({{""}, {""}});
     table.add({metric, withInterval(estimate.value, estimate.low, estimate.high) + " on " + grouped(estimate.samples) + " samples"});
     table.add({"loss", fixed(estimate.loss, 4)});
