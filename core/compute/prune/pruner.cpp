@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 namespace bitwright {
 
@@ -191,7 +192,8 @@ std::vector<RankedGroup> rankGroups(const std::vector<Ranked> &layers, const std
                 sparsity += tasks[i].follows ? 0 : tasks[i].sparsity;
                 asked += tasks[i].follows ? 0 : 1;
             }
-        if (asked == 0)
+        const bool heard = std::ranges::any_of(members, [](const auto &member) { return !member.first->scores.empty(); });
+        if (asked == 0 || !heard)
             continue;
         std::vector<double> sums(std::size_t(group.units), 0.0);
         std::vector<int> counts(sums.size(), 0);
@@ -206,7 +208,8 @@ std::vector<RankedGroup> rankGroups(const std::vector<Ranked> &layers, const std
     return ranked;
 }
 
-void keepUnits(std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks, PruneScope scope, std::span<const ChannelGroup> groups)
+/// False where there was no group to rank.
+bool keepUnits(std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks, PruneScope scope, std::span<const ChannelGroup> groups)
 {
     std::vector<RankedGroup> ranked = rankGroups(layers, tasks, groups);
     if (scope == PruneScope::Global && !ranked.empty()) {
@@ -229,6 +232,7 @@ void keepUnits(std::vector<Ranked> &layers, const std::vector<PruneTask> &tasks,
                 for (std::size_t c = 0; c < part->unit.size() && c < layers[i].keep.size(); ++c)
                     if (part->unit[c] >= 0)
                         layers[i].keep[c] = each.units.keep[std::size_t(part->unit[c])];
+    return !ranked.empty();
 }
 
 bool canBeCut(const std::string &layer, std::span<const ChannelGroup> groups)
@@ -258,20 +262,30 @@ Result<std::vector<Mask>> pruneMasks(const std::string &method, const ParamValue
         double mean = 0;
         bool decided = false;
         const bool inGroups = row->structured && !groups.empty();
+        std::optional<Error> nothingToSay;
+        const auto whole = [](const PruneSite &site) { return Ranked{{}, std::vector<std::uint8_t>(std::size_t(site.weight.size(site.channelAxis)), 1), false}; };
         for (const PruneTask &task : tasks) {
             if (inGroups && !canBeCut(task.site.layer, groups)) {
-                layers.push_back({{}, std::vector<std::uint8_t>(std::size_t(task.site.weight.size(task.site.channelAxis)), 1), false});
+                layers.push_back(whole(task.site));
                 continue;
             }
-            BW_ASSIGN(Ranked ranked, rank(*row, task, complete));
+            auto judged = rank(*row, task, complete);
+            if (!judged && inGroups && judged.error().kind == ErrorKind::Unsupported) {   // the rest of its group may say it
+                nothingToSay = judged.error();
+                layers.push_back(whole(task.site));
+                continue;
+            }
+            BW_ASSIGN(Ranked ranked, std::move(judged));
             decided = decided || ranked.decided;
             mean += task.sparsity / double(tasks.size());
             layers.push_back(std::move(ranked));
         }
-        if (inGroups)
-            keepUnits(layers, tasks, scope, groups);
-        else if (scope == PruneScope::Global && !decided && !layers.empty())
+        if (inGroups) {
+            if (!keepUnits(layers, tasks, scope, groups) && nothingToSay)
+                return std::unexpected(*nothingToSay);
+        } else if (scope == PruneScope::Global && !decided && !layers.empty()) {
             keepBestOfAll(layers, mean, row->structured);
+        }
         std::vector<Mask> masks;
         for (std::size_t i = 0; i < layers.size(); ++i) {
             if (!inGroups && scope == PruneScope::Layer && !layers[i].decided)

@@ -57,7 +57,8 @@ struct PruneTask {
 /// equals the lower index goes first. Globally, structured scores are divided by their layer's mean, and a layer keeps
 /// at least one percent of its elements, or a tenth of its channels, whatever its scores; at least one always.
 /// Structured criteria rank the units of `groups` instead of channels: the mean of what their layers say, each divided by
-/// its own mean (methods.md D3); channels of no group that can be cut stay. Without groups every channel stands alone.
+/// its own mean (methods.md D3); channels of no group that can be cut stay, and those of which no layer can be judged (no
+/// ReLU for apoz, no batch norm for slimming) unless there are no others. Without groups every channel stands alone.
 /// Under the option `pattern` of unstructured criteria whole kernels, or rows or columns of them, are the parts, each ranked
 /// by its mean score; linear layers have none and go by element.
 /// Errors: unknown method or option, NaN in a weight, a criterion that lacks what it needs.

@@ -71,6 +71,8 @@ private Q_SLOTS:
     void partsOfKernels_data();
     void partsOfKernels();
     void groupsLeaveOutWhatCannotBeCut();
+    void groupsRankTheirUnitsTogether();
+    void whoCannotBeJudgedFollowsTheGroup();
     void globalStructuredRankingForgetsScale();
     void everyCriterion_data();
     void everyCriterion();
@@ -281,6 +283,33 @@ void TestPruners::groupsLeaveOutWhatCannotBeCut()
     QVERIFY2(masks.has_value(), masks ? "" : masks.error().message.c_str());
     QCOMPARE(text((*masks)[0]), QStringLiteral("11000011"));
     QCOMPARE(text((*masks)[1]), QStringLiteral("11111111"));
+}
+
+/// methods.md D3: the mean of the members' scores, each divided by its layer's mean. Norms of a are 1, 2, 3, 2 (mean 2), of b
+/// 30, 10, 10, 10 (mean 15): units 0.5 + 2, 1 + 2/3, 1.5 + 2/3, 1 + 2/3, so the second and then the fourth go.
+void TestPruners::groupsRankTheirUnitsTogether()
+{
+    const ChannelGroup group{{{"a", true, true, 0, {0, 1, 2, 3}}, {"b", true, true, 0, {0, 1, 2, 3}}}, 4, {}};
+    const std::vector<ChannelGroup> groups{group};
+    const at::Tensor a = at::tensor({1.F, 2.F, 3.F, 2.F}).reshape({4, 1}), b = at::tensor({30.F, 10.F, 10.F, 10.F}).reshape({4, 1});
+    const auto quarter = pruneMasks("l1", {}, {{siteOf(a, "a"), 0.25}, {siteOf(b, "b"), 0.25}}, PruneScope::Layer, groups);
+    QCOMPARE(text((*quarter)[0]), QStringLiteral("1011"));
+    QCOMPARE(text((*quarter)[1]), QStringLiteral("1011"));
+    // Who only follows has a say in the ranking, not in how much goes.
+    const auto half = pruneMasks("l1", {}, {{siteOf(a, "a"), 0.5}, {siteOf(b, "b"), 0, true}}, PruneScope::Layer, groups);
+    QCOMPARE(text((*half)[1]), QStringLiteral("1010"));
+}
+
+void TestPruners::whoCannotBeJudgedFollowsTheGroup()
+{
+    const ChannelGroup group{{{"conv", true, true, 0, {0, 1, 2, 3}}, {"bare", true, true, 0, {0, 1, 2, 3}}}, 4, {}};
+    const std::vector<ChannelGroup> groups{group};
+    const PruneSite conv{"conv", w8().reshape({4, 2}), 0, at::tensor({0.5F, -0.1F, 0.2F, -2.F})};
+    const auto masks = pruneMasks("slimming", {}, {{conv, 0.25}, {siteOf(w8().reshape({4, 2}), "bare"), 0.25}}, PruneScope::Layer, groups);
+    QVERIFY2(masks.has_value(), masks ? "" : masks.error().message.c_str());
+    QCOMPARE(text((*masks)[1]), QStringLiteral("11001111"));
+    const auto alone = pruneMasks("slimming", {}, {{siteOf(w8().reshape({4, 2}), "bare"), 0.25}}, PruneScope::Layer, groups);
+    QVERIFY(!alone && alone.error().message.find("batch norm") != std::string::npos);
 }
 
 void TestPruners::globalStructuredRankingForgetsScale()
