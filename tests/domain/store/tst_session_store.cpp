@@ -89,6 +89,16 @@ class TestSessionStore : public QObject {
     std::string at(const char *name) const { return m_folder.filePath(QString::fromUtf8(name)).toStdString(); }
 
 private slots:
+    void listsContentsByPrefix()
+    {
+        auto store = opened(at("contents.bitwright"));
+        QVERIFY(store->blobNames("cut ").value().empty());
+        for (const char *name : {"cut 2", "fine-tuned 1 of cut 2", "cut 1", "haircut 1", "Cut 3"})
+            QVERIFY(store->setBlob(name, {'x', '\0', 'y'}).has_value());
+        QCOMPARE(store->blobNames("cut ").value(), (std::vector<std::string>{"cut 1", "cut 2"}));
+        QCOMPARE(store->blob("cut 1").value().value(), (std::vector<char>{'x', '\0', 'y'}));
+    }
+
     void keepsTrialsAndValues()
     {
         const std::string path = at("keep ?#%.bitwright");
