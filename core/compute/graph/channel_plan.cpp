@@ -677,7 +677,24 @@ void Planner::split(const Visit &v)
 
 void Planner::concatenate(const Visit &v)
 {
-    runOnLabels(v);
+    const std::vector<Labels> all = labelsOfList(v.node.arguments[0]);
+    const std::vector<at::Tensor> tensors = v.in[0].isTensorList() ? v.in[0].toTensorVector() : std::vector<at::Tensor>();
+    const int dim = v.output().defined() ? v.dimension(v.output().dim()) : -1;
+    const bool alongChannels = all.size() == tensors.size() &&
+                               std::ranges::all_of(all, [&](const Labels &labels) { return !labels.any() || labels.axis == dim; });
+    if (!alongChannels) {
+        runOnLabels(v);
+        return;
+    }
+    Labels joined{dim, {}, false};   // the common case, without painting whole maps
+    for (std::size_t k = 0; k < all.size(); ++k) {
+        joined.loud = joined.loud || all[k].loud;
+        if (all[k].any())
+            joined.ids.insert(joined.ids.end(), all[k].ids.begin(), all[k].ids.end());
+        else
+            joined.ids.insert(joined.ids.end(), std::size_t(tensors[k].size(dim)), m_fixed);
+    }
+    set(v, 0, joined);
 }
 
 void Planner::gated(const Visit &v)

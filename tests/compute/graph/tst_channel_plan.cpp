@@ -70,6 +70,8 @@ private Q_SLOTS:
     void aSigmoidIsNotSilent();
     void whatNormalizesOverChannelsKeepsThem();
     void flattenTakesBlocks();
+    void concatenationShiftsTheIndices();
+    void aSharedWeightIsOne();
     void refusalsAreErrors();
 };
 
@@ -150,6 +152,42 @@ void TestChannelPlan::flattenTakesBlocks()
     const auto cut = removeChannels(b.graph, plan, only(plan, groupOf(plan, "a"), 1), {});
     QVERIFY(cut.has_value());
     QVERIFY(at::equal(cut->parameter("b.weight")->tensor[0], at::tensor({0.0F, 1.0F, 2.0F, 3.0F, 8.0F, 9.0F, 10.0F, 11.0F})));
+}
+
+void TestChannelPlan::concatenationShiftsTheIndices()
+{
+    GraphBuilder b;
+    const Argument x = b.input({-1, 1, 6, 6});
+    const Argument a = conv(b, x, "a", 1, 2), c = conv(b, x, "c", 1, 3);
+    const Argument both = b.node("aten::cat", {Argument::of(std::vector<Argument>{a, x, c}), GraphBuilder::of(std::int64_t(1))}, "cat");
+    b.output(head(b, conv(b, both, "reader", 6, 4), 4));
+    const ChannelPlan plan = planOf(b.graph);
+    const ChannelGroup::Part *reads = groupOf(plan, "c")->part("reader", false);
+    QVERIFY(reads);
+    QCOMPARE(reads->unit, (std::vector<std::int32_t>{-1, -1, -1, 0, 1, 2}));   // two of a, one of the input, three of c
+    const auto cut = removeChannels(b.graph, plan, only(plan, groupOf(plan, "c"), 1), {});
+    QVERIFY(cut.has_value());
+    QVERIFY(at::equal(cut->parameter("reader.weight")->tensor,
+                      b.graph.parameter("reader.weight")->tensor.index_select(1, at::tensor({0, 1, 2, 3, 5}))));
+}
+
+/// One weight that runs twice: what it writes is what it reads, and the stem goes along.
+void TestChannelPlan::aSharedWeightIsOne()
+{
+    GraphBuilder b;
+    const Argument stem = conv(b, b.input({-1, 1, 6, 6}), "stem", 1, 4);
+    const Argument weight = b.parameter("twice.weight", at::randn({4, 4, 3, 3}));
+    const auto call = [&](const Argument &x, const char *name) {
+        return b.node("aten::conv2d", {x, weight, GraphBuilder::none()}, name, {{"padding", GraphBuilder::ints({1, 1})}});
+    };
+    b.output(head(b, call(b.node("aten::relu", {call(stem, "first")}, "relu"), "second"), 4));
+    const ChannelPlan plan = planOf(b.graph);
+    QCOMPARE(groupOf(plan, "twice"), groupOf(plan, "stem"));
+    const auto cut = removeChannels(b.graph, plan, only(plan, groupOf(plan, "stem"), 2), {});
+    QVERIFY(cut.has_value());
+    QCOMPARE(cut->parameter("twice.weight")->tensor.sizes().vec(), (std::vector<std::int64_t>{3, 3, 3, 3}));
+    const Executor executor(std::make_shared<const Graph>(*cut));
+    QCOMPARE(runAll(executor, {at::randn({2, 1, 6, 6})})[0].toTensor().size(1), 3);
 }
 
 void TestChannelPlan::refusalsAreErrors()
