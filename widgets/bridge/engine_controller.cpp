@@ -51,7 +51,10 @@ EngineController::EngineController(EngineApi &engine, Document &document, QObjec
     m_packTimer.setSingleShot(true);
     m_packTimer.setInterval(kPackDelayMs);
     connect(&m_packTimer, &QTimer::timeout, this, &EngineController::askPackSize);
-    connect(&document, &Document::changed, &m_packTimer, qOverload<>(&QTimer::start));
+    connect(&document, &Document::changed, this, [this] {
+        supersede(m_packSize);   // it would keep the previews of this change waiting
+        m_packTimer.start();
+    });
     connect(&document, &Document::modelChanged, &m_packTimer, qOverload<>(&QTimer::start));
     connect(&m_previewTimer, &QTimer::timeout, this, &EngineController::askPreviews);
     connect(&m_evaluationTimer, &QTimer::timeout, this, &EngineController::askEvaluation);
