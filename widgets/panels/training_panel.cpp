@@ -223,7 +223,8 @@ void TrainingPanel::setupForm(QFormLayout *form)
     form->addRow(tr("Optimizer"), pair(m_optimizer, tr("Momentum"), m_momentum));
     form->addRow(tr("Learning rate"), pair(m_rate, tr("over time"), m_schedule));
     form->addRow(tr("Weight decay"), pair(m_decay, tr("Smoothing"), m_smoothing));
-    form->addRow(tr("Seed"), pair(m_seed, tr("Augment"), [this] {
+    form->addRow(tr("Seed"), m_seed);
+    form->addRow(tr("Augment"), [this] {
         auto *row = new QWidget;
         auto *layout = new QHBoxLayout(row);
         layout->setContentsMargins(0, 0, 0, 0);
@@ -231,7 +232,7 @@ void TrainingPanel::setupForm(QFormLayout *form)
         layout->addWidget(m_flip);
         layout->addStretch();
         return row;
-    }()));
+    }());
     form->addRow(QString(), m_learnedStep);
     form->addRow(QString(), m_reestimate);
     connect(m_optimizer, &QComboBox::currentIndexChanged, this, [this] {
