@@ -13,8 +13,8 @@ train="idx:$images,split=train"
 test="idx:$images,split=test"
 mkdir -p "$out"
 
-"$cli" prune "$model" --method magnitude --sparsity "${SPARSITY:-0.86}" --scope global -o "$out/pruned.json" --quiet
-"$cli" finetune "$model" --data "$train" --eval-data "$test" --config "$out/pruned.json" --epochs "${EPOCHS:-1}" --lr 0.01 \
+"$cli" prune "$model" --method magnitude --sparsity "${SPARSITY:-0.88}" --scope global -o "$out/pruned.json" --quiet
+"$cli" finetune "$model" --data "$train" --eval-data "$test" --config "$out/pruned.json" --epochs "${EPOCHS:-3}" --lr 0.01 --seed "${SEED:-0}" \
     --recipe distill -o "$out/pruned.pt2" --config-out "$out/pruned2.json"
 
 # 16 shared values for each layer, the masks as they are
@@ -25,7 +25,7 @@ config.setdefault("defaults", {})["weight"] = {"method": "kmeans", "bits": int(s
 json.dump(config, open(sys.argv[2], "w"))
 PY
 "$cli" finetune "$out/pruned.pt2" --data "$train,limit=20000" --eval-data "$test" --config "$out/shared.json" --epochs 1 --optimizer adam \
-    --lr "${CODEBOOK_LR:-0.0003}" --recipe distill --teacher "$model" -o "$out/shared.pt2" --config-out "$out/shared2.json"
+    --lr "${CODEBOOK_LR:-0.0003}" --seed "${SEED:-0}" --recipe distill --teacher "$model" -o "$out/shared.pt2" --config-out "$out/shared2.json"
 
 "$cli" export "$out/shared.pt2" --config "$out/shared2.json" --format pack -o "$out/model.pack" --quiet
 "$cli" verify "$out/model.pack" --against "$out/shared.pt2" --config "$out/shared2.json" --data "$test,limit=1000" --quiet
