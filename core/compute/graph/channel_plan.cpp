@@ -4,6 +4,7 @@
 #include "graph/channel_labels.h"
 #include "graph/executor.h"
 #include "graph/node_builder.h"
+#include "graph/operators.h"
 #include "graph/shape_probe.h"
 #include "tensor/guarded.h"
 
@@ -23,14 +24,6 @@ namespace {
 
 using Kind = Argument::Kind;
 using Stack = torch::jit::Stack;
-
-/// "aten::conv2d.padding" → "conv2d".
-std::string plainName(const std::string &op)
-{
-    const auto scope = op.rfind("::");
-    const std::string name = scope == std::string::npos ? op : op.substr(scope + 2);
-    return name.substr(0, name.find('.'));
-}
 
 /// One node in the run: its converted arguments and its results.
 struct Visit {

@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "graph/channel_plan.h"
 #include "graph/node_builder.h"
+#include "graph/operators.h"
 #include "graph/rewrites/fold_batch_norm.h"
 #include "graph/shape_probe.h"
 
@@ -31,13 +32,6 @@ const std::set<std::string> kKeepsSign{
     "dropout", "feature_dropout", "native_dropout", "flatten", "view", "reshape", "_unsafe_view", "permute", "transpose",
     "contiguous", "clone", "to", "mean", "sum", "amax", "squeeze", "unsqueeze", "slice", "select", "split", "chunk",
     "ListUnpack", "expand", "upsample_nearest2d", "pixel_shuffle", "channel_shuffle", "cat", "stack", "detach", "relu_"};
-
-std::string plainName(const std::string &op)
-{
-    const auto scope = op.rfind("::");
-    const std::string name = scope == std::string::npos ? op : op.substr(scope + 2);
-    return name.substr(0, name.find('.'));
-}
 
 std::string prefixOf(const std::string &parameter)
 {

@@ -247,4 +247,11 @@ void convertValue(c10::IValue &value, Want want)
     }
 }
 
+std::string plainName(const std::string &op)
+{
+    const auto scope = op.rfind("::");
+    const std::string name = scope == std::string::npos ? op : op.substr(scope + 2);
+    return name.substr(0, name.find('.'));
+}
+
 } // namespace bitwright

@@ -21,6 +21,9 @@ std::optional<OperatorInfo> findOperator(const std::string &qualifiedOp);
 /// The glue of node_builder.h; `results` is how many values an unpacking leaves.
 std::optional<Kernel> findGlue(const std::string &name, std::size_t results);
 
+/// "aten::conv2d.padding" → "conv2d".
+std::string plainName(const std::string &op);
+
 /// What a schema type asks of a value at run time.
 Want wantOf(const c10::Type &type);
 /// Converts a run-time value; throws c10::Error where it is impossible.

@@ -14,9 +14,9 @@ double roundSparsity(double initial, double final, std::int64_t round, std::int6
 namespace {
 
 /// Han 2015: prune, train, prune a little more. Masks are held in between.
-class PruneAndRecover final : public TrainingPolicy {
+class PruneAndRecover final : public MaskPolicy {
 public:
-    explicit PruneAndRecover(const ParamValues &options) : m_masks(options), m_rounds(intParam(options, "rounds", 1)) {}
+    explicit PruneAndRecover(const ParamValues &options) : MaskPolicy(options), m_rounds(intParam(options, "rounds", 1)) {}
 
     Status beginRun(TrainingState &state, const RunPlan &plan, const JobContext &) override
     {
@@ -41,24 +41,9 @@ public:
     {
         return "round " + std::to_string(m_round) + " of " + std::to_string(m_rounds) + ", " + m_masks.doing();
     }
-    std::map<std::string, double> numbers() const override { return {{"sparsity", m_masks.sparsity()}}; }
-
-    Status endEpoch(TrainingState &state, int) override
-    {
-        m_saved = m_masks.save(state);
-        return {};
-    }
-    ParameterMap save() const override { return m_saved; }
-    Status restore(TrainingState &state, const ParameterMap &saved) override
-    {
-        m_saved = saved;
-        return m_masks.restore(state, saved);
-    }
 
 private:
-    MaskSchedule m_masks;
     std::int64_t m_rounds, m_totalSteps = 1, m_round = 1;
-    ParameterMap m_saved;
 };
 
 } // namespace

@@ -16,10 +16,10 @@ double cubicSparsity(double initial, double final, double progress)
 namespace {
 
 /// Zhu and Gupta 2017: s_t = s_f + (s_i - s_f) (1 - (t - t0) / (t1 - t0))³, every so many steps.
-class GradualPruning final : public TrainingPolicy {
+class GradualPruning final : public MaskPolicy {
 public:
     explicit GradualPruning(const ParamValues &options)
-        : m_masks(options), m_begin(realParam(options, "begin")), m_end(realParam(options, "end")),
+        : MaskPolicy(options), m_begin(realParam(options, "begin")), m_end(realParam(options, "end")),
           m_every(intParam(options, "every", 1)), m_regrow(boolParam(options, "regrow"))
     {
     }
@@ -41,27 +41,10 @@ public:
         return m_masks.update(state, [&](double initial, double final) { return cubicSparsity(initial, final, progress); }, m_regrow);
     }
 
-    std::string doing() const override { return m_masks.doing(); }
-    std::map<std::string, double> numbers() const override { return {{"sparsity", m_masks.sparsity()}}; }
-
-    Status endEpoch(TrainingState &state, int) override
-    {
-        m_saved = m_masks.save(state);
-        return {};
-    }
-    ParameterMap save() const override { return m_saved; }
-    Status restore(TrainingState &state, const ParameterMap &saved) override
-    {
-        m_saved = saved;
-        return m_masks.restore(state, saved);
-    }
-
 private:
-    MaskSchedule m_masks;
     double m_begin, m_end;
     std::int64_t m_every, m_first = 0, m_last = 0;
     bool m_regrow;
-    ParameterMap m_saved;
 };
 
 } // namespace

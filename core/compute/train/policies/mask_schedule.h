@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/params.h"
+#include "train/policy.h"
 #include "train/training_state.h"
 
 #include <functional>
@@ -42,6 +43,33 @@ private:
     std::map<std::string, double> m_start;         ///< by layer: the share that it began with
     std::map<std::string, std::int64_t> m_sizes;   ///< by layer: elements of its weight
     double m_sparsity = 0;
+};
+
+/// A recipe that prunes by a schedule: what all of them report, save and restore.
+class MaskPolicy : public TrainingPolicy {
+public:
+    explicit MaskPolicy(const ParamValues &options) : m_masks(options) {}
+
+    std::string doing() const override { return m_masks.doing(); }
+    std::map<std::string, double> numbers() const override { return {{"sparsity", m_masks.sparsity()}}; }
+
+    Status endEpoch(TrainingState &state, int) override
+    {
+        m_saved = m_masks.save(state);
+        return {};
+    }
+    ParameterMap save() const override { return m_saved; }
+    Status restore(TrainingState &state, const ParameterMap &saved) override
+    {
+        m_saved = saved;
+        return m_masks.restore(state, saved);
+    }
+
+protected:
+    MaskSchedule m_masks;
+
+private:
+    ParameterMap m_saved;
 };
 
 } // namespace bitwright
