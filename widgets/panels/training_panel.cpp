@@ -344,7 +344,7 @@ QString TrainingPanel::obstacle() const
         return tr("Choose training data first (File, Data…).");
     if (const QString clash = m_recipes->clash(); !clash.isEmpty())
         return clash;
-    if (m_document.quantizedLayers().empty() && m_document.prunedLayers().empty() && m_recipes->choices().empty())
+    if (m_document.isFloat() && m_recipes->choices().empty())
         return tr("Everything is float; set bits of some layers or choose a recipe first.");
     if (m_controller.trainingJob())
         return tr("A training is running.");

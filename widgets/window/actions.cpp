@@ -305,7 +305,7 @@ void Actions::update()
     for (QAction *action : {evaluate, sweep, sweepSqnr, sensitivity})
         action->setEnabled(measurable);
     calibrate->setEnabled(measurable && !m_document.quantizedLayers().empty());
-    fineTune->setEnabled(model && !m_document.isFloat() && !m_controller.data().training.empty() && !m_controller.trainingJob());
+    fineTune->setEnabled(model && !m_controller.data().training.empty() && !m_controller.trainingJob());
     cutChannels->setEnabled(!m_document.prunedLayers().empty());
     const bool changed = !m_document.state().weights.empty() || !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty());
     reestimate->setEnabled(measurable && changed && !m_document.config().foldBatchNorm);

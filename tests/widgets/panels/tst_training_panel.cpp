@@ -25,6 +25,7 @@ private slots:
     void optionsShowWithTheirRecipe();
     void clashKeepsFromStarting();
     void pruningRecipeTrainsAFloatNetwork();
+    void aSmallerNetworkMayBeTrained();
     void teacherNeedsItsRecipe();
     void saysWhatTheRecipeIsDoing();
     void stepsWithoutLabelsHaveNoAccuracy();
@@ -131,6 +132,16 @@ void TstTrainingPanel::pruningRecipeTrainsAFloatNetwork()
     Bench bench;
     QVERIFY(bench.panel.obstacle().contains(QStringLiteral("float")));
     bench.box(QStringLiteral("Gradual pruning"))->setChecked(true);
+    QVERIFY2(bench.panel.obstacle().isEmpty(), qPrintable(bench.panel.obstacle()));
+}
+
+/// What surgery leaves need not be quantized or pruned any more; it wants training all the same.
+void TstTrainingPanel::aSmallerNetworkMayBeTrained()
+{
+    Bench bench;
+    const std::string name = "cut 2026 job 7";
+    bench.document.addNetwork(name, fakeModel());
+    bench.document.setState({bench.document.config(), name}, QStringLiteral("Remove pruned channels"));
     QVERIFY2(bench.panel.obstacle().isEmpty(), qPrintable(bench.panel.obstacle()));
 }
 
