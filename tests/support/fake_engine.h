@@ -548,6 +548,8 @@ private:
     }
     void reply(JobId, const SurgeryRequest &) {}
     void reply(JobId, const PackSizeRequest &) {}
+    void reply(JobId, const CompareRequest &) {}
+    void reply(JobId, const CompareNetworksRequest &) {}
 
     Catalog m_catalog = fakeCatalog();
     std::mutex m_mutex;   // guards the sink

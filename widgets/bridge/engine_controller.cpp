@@ -677,6 +677,16 @@ void EngineController::handle(const PackSizeReady &event)
     emit packSizeReady(event);
 }
 
+void EngineController::handle(const CompareReady &event)
+{
+    emit compareReady(event);
+}
+
+void EngineController::handle(const NetworkCompared &event)
+{
+    emit networkCompared(event);
+}
+
 void EngineController::handle(const LogMessage &event)
 {
     m_log->add(event);

@@ -118,6 +118,8 @@ signals:
     void sensitivityStarted();
     void sensitivityPoint(const bitwright::SensitivityPoint &event);
     void packSizeReady(const bitwright::PackSizeReady &event);
+    void compareReady(const bitwright::CompareReady &event);
+    void networkCompared(const bitwright::NetworkCompared &event);
     void jobProgress(const bitwright::JobProgress &event);
     /// One for each job that was asked for here, also a superseded one.
     void jobEnded(quint64 job, bitwright::JobOutcome outcome, const bitwright::Error &error);
@@ -160,6 +162,8 @@ private:
     void handle(const SensitivityPoint &event);
     void handle(const WeightsReady &event);
     void handle(const PackSizeReady &event);
+    void handle(const CompareReady &event);
+    void handle(const NetworkCompared &event);
     void handle(const LogMessage &event);
 
     EngineApi &m_engine;

@@ -38,6 +38,8 @@ private:
     Status job(JobId id, const CorrectRequest &request, const JobContext &context);
     Status job(JobId id, const SurgeryRequest &request, const JobContext &context);
     Status job(JobId id, const PackSizeRequest &request, const JobContext &context);
+    Status job(JobId id, const CompareRequest &request, const JobContext &context);
+    Status job(JobId id, const CompareNetworksRequest &request, const JobContext &context);
 
     /// The open network, or the one made of it by surgery that these weights belong to; an error where there is none.
     Result<std::shared_ptr<ModelSession>> session(const std::string &weights = {}) const;

@@ -1,18 +1,43 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "catalog/recipes.h"
 #include "prune/pruner.h"
+#include "quant/grid_quantizer.h"
 #include "quant/methods/methods.h"
+#include "quant/normalized.h"
 
 #include <algorithm>
 
 namespace bitwright {
+namespace {
+
+constexpr int kWidestNormalized = 8;   // its levels are looked up, not computed
+
+/// `surrogate`, `normalize` and `restore` mean the same for every method that has them.
+std::vector<QuantizerRow> withSharedOptions(std::vector<QuantizerRow> rows)
+{
+    for (QuantizerRow &row : rows) {
+        if (row.surrogates) {
+            row.traits.options.push_back({"surrogate", ParamType::Choice, ParamValue(std::string()), 0, 0, surrogateNames(), {},
+                                          "Gradient that training passes back instead of the method's own.", true});
+        }
+        if (row.normalizes && row.traits.hasRole(Role::Weight)) {
+            row.traits.options.push_back(boolOption("normalize", row.normalizedByDefault,
+                                                    "Weights: mean 0 and deviation 1 before they are quantized."));
+            row.traits.options.push_back(boolOption("restore", false, "Of normalize=true: map the levels back to the weight's own mean and "
+                                                    "deviation, so that no batch norm has to.", "normalize=true"));
+        }
+    }
+    return rows;
+}
+
+} // namespace
 
 const std::vector<QuantizerRow> &quantizerRows()
 {
-    static const std::vector<QuantizerRow> rows{
+    static const std::vector<QuantizerRow> rows = withSharedOptions({
         uniformRow(),
         kmeansRow(),
-    };
+    });
     return rows;
 }
 
@@ -63,7 +88,17 @@ Result<std::unique_ptr<Quantizer>> makeQuantizer(const QuantSpec &spec, const Si
             return fail(ErrorKind::Invalid, label + ", the value " + name + " is not one of this method's; remove it");
     QuantSpec complete = spec;
     BW_ASSIGN(complete.options, completeParams(traits.options, spec.options, label));
-    return row->make(complete, site);
+    const bool normalize = site.role == Role::Weight && boolParam(complete.options, "normalize");
+    if (site.role == Role::Activation && boolParam(spec.options, "normalize") && !row->normalizedByDefault)
+        return fail(ErrorKind::Unsupported, label + ", only weights are normalised; set normalize=false");
+    BW_ASSIGN(auto quantizer, row->make(complete, site));
+    if (!normalize)
+        return quantizer;
+    if (spec.bits > kWidestNormalized)
+        return fail(ErrorKind::Unsupported, label + ", normalize=true is for up to " + std::to_string(kWidestNormalized)
+                                                + " bits; use fewer bits or normalize=false");
+    return normalized(std::move(quantizer), site, textParam(complete.options, "granularity", "tensor") == "channel",
+                      boolParam(complete.options, "restore"), label);
 }
 
 } // namespace bitwright

@@ -3,6 +3,7 @@
 
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
+#include "tensor/pieces.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -28,7 +29,7 @@ constexpr std::int64_t kPiece = 1 << 15;
 /// Binary search in `steps` halvings, the same number for each element, so that a block runs without a branch.
 class Search {
 public:
-    explicit Search(const LevelTable &table)
+    Search(const LevelTable &table)
     {
         m_steps = std::bit_width(table.firsts.size());
         // nothing is at or above a NaN: the padding is never reached
@@ -106,15 +107,24 @@ public:
 
 } // namespace
 
+float firstFrom(double t)
+{
+    const auto first = float(t);
+    return double(first) < t ? std::nextafter(first, std::numeric_limits<float>::infinity()) : first;
+}
+
+float firstAbove(double t)
+{
+    const auto first = float(t);
+    return double(first) <= t ? std::nextafter(first, std::numeric_limits<float>::infinity()) : first;
+}
+
 LevelTable nearestLevels(std::span<const float> levels)
 {
     LevelTable table{{levels.begin(), levels.end()}, {}};
     for (std::size_t i = 1; i < levels.size(); ++i) {
         const double middle = (double(levels[i - 1]) + double(levels[i])) / 2;
-        float first = float(middle);
-        if (double(first) <= middle)
-            first = std::nextafter(first, std::numeric_limits<float>::infinity());
-        table.firsts.push_back(first);
+        table.firsts.push_back(firstAbove(middle));
     }
     return table;
 }
@@ -134,19 +144,35 @@ at::Tensor levelCodes(const at::Tensor &x, const LevelTable &table)
 
 at::Tensor toLevels(const at::Tensor &x, const LevelTable &table, bool mayOverwrite)
 {
+    return toLevels(x, StepTables{{table}, -1}, mayOverwrite);
+}
+
+at::Tensor toLevels(const at::Tensor &x, const StepTables &tables, bool mayOverwrite)
+{
     c10::NoGradGuard noGrad;
     if (x.scalar_type() != at::kFloat) {
-        const at::Tensor y = toLevels(x.to(at::kFloat), table, true);
+        const at::Tensor y = toLevels(x.to(at::kFloat), tables, true);
         return x.is_floating_point() ? y.to(x.scalar_type()) : y;
     }
-    const at::Tensor in = x.is_non_overlapping_and_dense() ? x.detach() : floatContiguous(x);
+    const bool anyOrder = (tables.axis < 0 || x.dim() == 0) && x.is_non_overlapping_and_dense();
+    const at::Tensor in = anyOrder ? x.detach() : floatContiguous(x);
     const at::Tensor out = mayOverwrite || !in.is_alias_of(x) ? in : at::empty_like(in);
     const float *from = in.const_data_ptr<float>();
     float *to = out.mutable_data_ptr<float>();
-    forCodes(from, in.numel(), table, [&](std::int64_t at, std::size_t length, const std::uint32_t *code) {
-        for (std::size_t i = 0; i < length; ++i) {
-            const float value = from[at + std::int64_t(i)];
-            to[at + std::int64_t(i)] = std::isnan(value) ? value : table.levels[code[i]];
+    const Pieces pieces = Pieces::of(in, tables.axis);
+    TORCH_CHECK(std::int64_t(tables.groups.size()) == pieces.groups, "there are levels for ", tables.groups.size(),
+                " groups and the tensor has ", pieces.groups);
+    const std::vector<Search> searches(tables.groups.begin(), tables.groups.end());
+    forPieces(pieces, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
+        std::array<std::uint32_t, kBlock> codes;
+        const std::vector<float> &levels = tables.groups[std::size_t(group)].levels;
+        for (std::int64_t at = offset; at < offset + length; at += std::int64_t(kBlock)) {
+            const std::size_t count = std::min(kBlock, std::size_t(offset + length - at));
+            searches[std::size_t(group)].codes(from + at, codes.data(), count);
+            for (std::size_t i = 0; i < count; ++i) {
+                const float value = from[at + std::int64_t(i)];
+                to[at + std::int64_t(i)] = std::isnan(value) ? value : levels[codes[i]];
+            }
         }
     });
     return out;

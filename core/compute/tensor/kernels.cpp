@@ -3,6 +3,7 @@
 
 #include "tensor/kernels_simd.h"
 #include "tensor/parallel.h"
+#include "tensor/pieces.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -14,65 +15,24 @@
 namespace bitwright {
 namespace {
 
-/// Elements of one piece of work. Sums are kept per piece and added in order, so threads do not change them.
-constexpr std::int64_t kPiece = 1 << 15;
-/// Below this many elements the second thread costs more than it gives.
-constexpr std::int64_t kParallel = 1 << 18;
+constexpr std::int64_t kPiece = Pieces::kLength;
 
-/// A tensor cut into rows of `inner` neighbours that share a group, and rows into pieces.
-struct Layout {
-    std::int64_t groups = 1, rows = 1, inner = 0, piecesPerRow = 1;
-    [[nodiscard]] std::int64_t pieces() const { return rows * piecesPerRow; }
-    [[nodiscard]] std::int64_t grain() const
-    {
-        const std::int64_t length = std::max<std::int64_t>(1, std::min(inner, kPiece));
-        return std::max<std::int64_t>(1, kParallel / length);
-    }
-};
-
-Layout layoutOf(const at::Tensor &x, const AffineGrid *grid)
+/// The pieces of a tensor under a grid, which must have as many groups.
+Pieces layoutOf(const at::Tensor &x, const AffineGrid *grid)
 {
-    Layout layout;
-    layout.inner = x.numel();
-    const int axis = grid ? grid->axis : -1;
-    if (axis >= 0 && x.dim() > 0) {
-        TORCH_CHECK(axis < x.dim(), "channel axis ", axis, " of a tensor with ", x.dim(), " dimensions");
-        layout.groups = x.size(axis);
-        layout.inner = 1;
-        for (std::int64_t d = axis + 1; d < x.dim(); ++d)
-            layout.inner *= x.size(d);
-        layout.rows = layout.inner ? x.numel() / layout.inner : 0;
-    }
+    const Pieces pieces = Pieces::of(x, grid ? grid->axis : -1);
     if (grid)
-        TORCH_CHECK(std::int64_t(grid->groups()) == layout.groups, "the grid has ", grid->groups(), " groups and the tensor ",
-                    layout.groups);
-    layout.piecesPerRow = std::max<std::int64_t>(1, (layout.inner + kPiece - 1) / kPiece);
-    return layout;
-}
-
-/// Calls body(piece, group, offset, length) for each piece, on several threads where it pays; the last piece first when
-/// `downwards` (simd::runsDownwards).
-template <class Body>
-void forPieces(const Layout &layout, const Body &body, bool downwards = false)
-{
-    if (layout.inner == 0 || layout.rows == 0)
-        return;
-    parallelRanges(layout.pieces(), layout.grain(), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-            const std::int64_t piece = downwards ? begin + end - 1 - i : i;
-            const std::int64_t row = piece / layout.piecesPerRow, part = piece % layout.piecesPerRow;
-            const std::int64_t start = part * kPiece;
-            body(piece, row % layout.groups, row * layout.inner + start, std::min(kPiece, layout.inner - start));
-        }
-    });
+        TORCH_CHECK(std::int64_t(grid->groups()) == pieces.groups, "the grid has ", grid->groups(), " groups and the tensor ",
+                    pieces.groups);
+    return pieces;
 }
 
 /// The sums of all pieces per group, added in the order of the pieces.
-std::vector<double> sumPieces(const Layout &layout, const std::vector<double> &partial)
+std::vector<double> sumPieces(const Pieces &layout, const std::vector<double> &partial)
 {
     std::vector<double> out(std::size_t(layout.groups), 0.0);
     for (std::int64_t piece = 0; piece < std::int64_t(partial.size()); ++piece)
-        out[std::size_t(piece / layout.piecesPerRow % layout.groups)] += partial[std::size_t(piece)];
+        out[std::size_t(layout.groupOf(piece))] += partial[std::size_t(piece)];
     return out;
 }
 
@@ -110,7 +70,7 @@ void fakeQuantRows(const float *from, float *to, std::int64_t rows, const Affine
     }
     const simd::Each each{grid.scale.data(), inverse.data(), low.data(), high.data(), *std::ranges::min_element(low),
                           *std::ranges::max_element(high)};
-    parallelRanges(rows, std::max<std::int64_t>(1, kParallel / groups), [&](std::int64_t begin, std::int64_t end) {
+    parallelRanges(rows, std::max<std::int64_t>(1, Pieces::kParallel / groups), [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row)
             simd::fakeQuantEach(from + row * groups, to + row * groups, std::size_t(groups), each);
     });
@@ -161,7 +121,7 @@ at::Tensor affineFakeQuant(const at::Tensor &x, const AffineGrid &grid, bool may
     const at::Tensor out = mayOverwrite || fresh ? in : at::empty_like(in);
     const float *from = in.const_data_ptr<float>();
     float *to = out.mutable_data_ptr<float>();
-    const Layout layout = layoutOf(in, &grid);
+    const Pieces layout = layoutOf(in, &grid);
     if (layout.inner == 1 && layout.groups > 1) {
         fakeQuantRows(from, to, in.numel() / layout.groups, grid);
         return out;
@@ -197,8 +157,8 @@ LsqGradients lsqBackward(const at::Tensor &g, const at::Tensor &x, const AffineG
     at::Tensor dx = at::empty_like(value);
     const float *px = value.const_data_ptr<float>(), *pg = gradient.const_data_ptr<float>();
     float *out = dx.mutable_data_ptr<float>();
-    const Layout layout = layoutOf(value, &grid);
-    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    const Pieces layout = layoutOf(value, &grid);
+    std::vector<double> partial(std::size_t(layout.count()));
     forPieces(layout, [&](std::int64_t piece, std::int64_t group, std::int64_t offset, std::int64_t length) {
         const simd::Affine a = groupOf(grid, group);
         partial[std::size_t(piece)] = simd::lsqBackward(pg + offset, px + offset, out + offset, std::size_t(length),
@@ -244,9 +204,9 @@ std::vector<double> affineError(const at::Tensor &x, const AffineGrid &grid, dou
 {
     c10::NoGradGuard noGrad;
     const at::Tensor value = floatContiguous(x);
-    const Layout layout = layoutOf(value, &grid);
+    const Pieces layout = layoutOf(value, &grid);
     const float *from = value.const_data_ptr<float>();
-    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    std::vector<double> partial(std::size_t(layout.count()));
     forPieces(layout, [&](std::int64_t piece, std::int64_t group, std::int64_t offset, std::int64_t length) {
         const simd::Affine a = groupOf(grid, group);
         partial[std::size_t(piece)] = power == 2 ? simd::squaredError(from + offset, std::size_t(length), a)
@@ -261,10 +221,10 @@ double affineError(std::span<const float> x, float scale, float zeroPoint, std::
     const simd::Affine a{scale, zeroPoint, float(qmin), float(qmax)};
     if (std::int64_t(x.size()) <= kPiece)   // searches call this for each channel and candidate
         return power == 2 ? simd::squaredError(x.data(), x.size(), a) : simd::powerError(x.data(), x.size(), a, power);
-    Layout layout;
+    Pieces layout;
     layout.inner = std::int64_t(x.size());
     layout.piecesPerRow = std::max<std::int64_t>(1, (layout.inner + kPiece - 1) / kPiece);
-    std::vector<double> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    std::vector<double> partial(std::size_t(layout.count()));
     forPieces(layout, [&](std::int64_t piece, std::int64_t, std::int64_t offset, std::int64_t length) {
         partial[std::size_t(piece)] = power == 2 ? simd::squaredError(x.data() + offset, std::size_t(length), a)
                                                  : simd::powerError(x.data() + offset, std::size_t(length), a, power);
@@ -277,8 +237,8 @@ Difference compare(const at::Tensor &a, const at::Tensor &b)
     TORCH_CHECK(a.sizes() == b.sizes(), "compare needs equal shapes");
     const at::Tensor first = floatContiguous(a), second = floatContiguous(b);
     const float *pa = first.const_data_ptr<float>(), *pb = second.const_data_ptr<float>();
-    const Layout layout = layoutOf(first, nullptr);
-    std::vector<Difference> partial(std::size_t(layout.inner ? layout.pieces() : 0));
+    const Pieces layout = layoutOf(first, nullptr);
+    std::vector<Difference> partial(std::size_t(layout.count()));
     forPieces(layout, [&](std::int64_t piece, std::int64_t, std::int64_t offset, std::int64_t length) {
         Difference &d = partial[std::size_t(piece)];
         d.error = simd::squaredDifference(pa + offset, pb + offset, std::size_t(length), &d.signal, &d.count);

@@ -229,9 +229,9 @@ void TrainingState::step(double learningRate)
     m_optimizer->step(learningRate);
     for (Slot &slot : m_slots) {
         if (slot.weight)
-            slot.weight->clampLearnables();
+            slot.weight->endStep();
         if (slot.activation)
-            slot.activation->clampLearnables();
+            slot.activation->endStep();
     }
 }
 

@@ -21,6 +21,7 @@ struct MethodTraits {
     std::string paper;    ///< "authors, venue"
     int year = 0;
     MethodKind kind = MethodKind::Quantizer;
+    std::string family;   ///< of quantizers: "uniform", "binary", "ternary", "powers of two", "distribution", "learned", "codebook", "loss-aware"
     std::vector<Role> roles;
     int minimumBits = 1, maximumBits = 8;
     std::vector<ParamSpec> options;

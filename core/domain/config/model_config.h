@@ -76,11 +76,28 @@ struct LayerConfig {
     friend bool operator==(const LayerConfig &, const LayerConfig &) = default;
 };
 
+/// What papers leave out of their low bits (methods.md A4). It acts where the defaults would quantize: a layer whose own
+/// entry names a method keeps that.
+struct LayerPolicy {
+    enum class Keep {
+        Same,       ///< like all other layers
+        EightBit,   ///< weight and input uniform at 8 bits
+        Float,
+    };
+    Keep firstLast = Keep::Same;     ///< the first and the last quantizable layer
+    Keep shortcuts = Keep::Same;     ///< LayerInfo::shortcut
+    friend bool operator==(const LayerPolicy &, const LayerPolicy &) = default;
+};
+/// "same", "8bit", "float", as in files.
+[[nodiscard]] const char *keepName(LayerPolicy::Keep keep);
+[[nodiscard]] std::optional<LayerPolicy::Keep> keepFromName(const std::string &name);
+
 /// The assignment (cli.md, schema bitwright/assignment/1): a pure value; the window edits it, the engine copies it.
 struct ModelConfig {
     std::string modelSha;            ///< informs; may be empty
     std::int64_t modelLayers = 0;
     bool foldBatchNorm = false;
+    LayerPolicy policy;
     LayerPatch defaults;
     std::map<std::string, LayerPatch> layers;
     friend bool operator==(const ModelConfig &, const ModelConfig &) = default;

@@ -56,6 +56,8 @@ double QuantGrid::quantize(std::size_t group, double x) const
     }
     if (g.levels.empty())
         return 0;
+    if (!g.answers.empty())
+        return g.answers[std::size_t(std::ranges::upper_bound(g.breaks, x) - g.breaks.begin())];
     const auto above = std::ranges::upper_bound(g.thresholds, x);
     return g.levels[std::min(g.levels.size() - 1, std::size_t(above - g.thresholds.begin()))];
 }

@@ -14,6 +14,9 @@ struct QuantGrid {
         std::int64_t zeroPoint = 0;       ///< uniform only
         std::vector<double> levels;       ///< non-uniform only, ascending
         std::vector<double> thresholds;   ///< non-uniform only, ascending, one fewer than levels
+        /// Non-uniform, where the output does not ascend with the input (methods.md B6b, B6f): what is answered between
+        /// these breaks, one more than breaks. `thresholds` is empty then.
+        std::vector<double> answers = {}, breaks = {};
         friend bool operator==(const Group &, const Group &) = default;
     };
     bool uniform = true;

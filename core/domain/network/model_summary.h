@@ -41,6 +41,7 @@ struct LayerInfo {
     std::string batchNorm;      ///< qualified prefix of the batch norm that follows and can be folded, or empty
     std::int64_t batchNormCount = 0;   ///< trainable parameters of that batch norm (gamma and beta)
     bool nonNegativeInput = false;     ///< the input comes from a ReLU or the like
+    bool shortcut = false;             ///< a 1x1 convolution on the skip path of a residual block
     int calls = 1;              ///< how often the layer runs in one forward pass
     [[nodiscard]] std::int64_t parameters() const { return weightCount + biasCount; }
     [[nodiscard]] std::int64_t channels() const { return weightShape.empty() ? 0 : weightShape[std::size_t(channelAxis)]; }

@@ -146,9 +146,31 @@ struct SurgeryRequest { ModelConfig config; std::string weights; };
 /// Light lane, newest wins: what `pack` would write.
 struct PackSizeRequest { ModelConfig config; std::string weights; };
 
+/// Light lane, newest wins: each of these specs on one site by itself. One CompareReady each, in their order.
+struct CompareRequest {
+    std::string layer;
+    Role role = Role::Weight;
+    std::vector<QuantSpec> specs;
+    bool foldBatchNorm = false;
+    std::string weights;               ///< "" for the float weights, else a weights state's name
+    Mask mask = {};                    ///< weights: what is pruned counts nowhere
+};
+/// Each of these assignments in turn: calibrated, evaluated and, where `training` has epochs, fine-tuned and evaluated
+/// again. One NetworkCompared each (two with training); an assignment that fails says so and the next one follows.
+/// Trials are recorded, so the trade-off fills as it goes.
+struct CompareNetworksRequest {
+    struct Candidate { std::string title; ModelConfig config; };
+    std::vector<Candidate> candidates;
+    std::string metric = "top1";
+    std::int64_t limit = 0;            ///< samples, 0 for all
+    FineTuneOptions training = {.epochs = 0};
+    std::string weights;               ///< start from this state; "" for the float weights
+    std::uint64_t seed = 0;
+};
+
 using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, PruneRequest, CalibrateRequest,
                              EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest, WeightRequest, SensitivityRequest,
-                             CorrectRequest, SurgeryRequest, PackSizeRequest>;
+                             CorrectRequest, SurgeryRequest, PackSizeRequest, CompareRequest, CompareNetworksRequest>;
 
 // ---- what comes back. Immutable values; each job ends with exactly one JobEnded. ----
 
@@ -218,6 +240,11 @@ struct TrainingStep {
     double loss = 0, metric = 0, learningRate = 0;
     std::string recipes = {};                ///< what they are doing, "pruned 43 %, goal 60 %"; may be empty
 };
+/// What an epoch did to one weight, for its levels over time.
+struct WeightTrace {
+    std::vector<double> levels;        ///< of the first group, ascending
+    Histogram gradients;               ///< of the epoch's last step, what the quantizer passed back
+};
 struct TrainingEpoch {
     JobId job = 0;
     int epoch = 0;                     ///< from 1
@@ -225,6 +252,7 @@ struct TrainingEpoch {
     TrialRecord trial;                 ///< the evaluation after this epoch
     std::string weights;               ///< name of the weights state that now exists
     ModelConfig config;                ///< with learned values
+    std::map<std::string, WeightTrace> traces = {};   ///< by layer, quantized weights only
     std::map<std::string, double> recipeNumbers = {};   ///< what recipes measured: "sparsity", "distillation_loss", …
 };
 struct LayerAgreement { std::string layer; double maxAbsDifference = 0; std::int64_t differingLevels = 0; };
@@ -273,11 +301,35 @@ struct PackSizeReady {
     struct Layer { std::string name, encoding; double bits = 0; };
     std::vector<Layer> layers;
 };
+/// One method at one width on one site.
+struct CompareReady {
+    JobId job = 0;
+    std::size_t index = 0;             ///< of the request's specs
+    std::string layer;
+    Role role = Role::Weight;
+    QuantSpec spec;                    ///< with its values
+    QuantGrid grid;
+    double mse = 0, sqnrDb = 0;        ///< sqnrDb is not a number where signal or error is 0
+    double entropyBits = 0;            ///< of the codes, bits a value
+    double sizeBits = 0;               ///< the layer's weight with its side data; 0 for activations
+    std::string warning;               ///< may be empty
+    std::string error;                 ///< why the method refuses; then nothing else counts
+};
+struct NetworkCompared {
+    JobId job = 0;
+    std::size_t index = 0;             ///< of the request's candidates
+    std::string title;
+    bool trained = false;              ///< the evaluation after fine-tuning
+    TrialRecord trial;
+    ModelConfig config;                ///< with values
+    std::string weights;               ///< the state that training made; empty before
+    std::string error;                 ///< why it could not be done; then nothing else counts
+};
 struct LogMessage { JobId job = 0; enum class Level { Info, Warning, Error } level = Level::Info; std::string text, layer; };
 
 using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady, PruneReady,
                            CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, WeightReady,
-                           SensitivityPoint, WeightsReady, PackSizeReady, LogMessage>;
+                           SensitivityPoint, WeightsReady, PackSizeReady, CompareReady, NetworkCompared, LogMessage>;
 
 /// What the window may ask of the engine. Calls return at once, from any thread; events arrive on an engine thread
 /// through the sink (which must not block), in the order of a job. Tests hand in a fake.

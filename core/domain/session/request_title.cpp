@@ -55,6 +55,8 @@ std::string title(const CorrectRequest &r)
 }
 std::string title(const SurgeryRequest &) { return "Remove pruned channels"; }
 std::string title(const PackSizeRequest &) { return "Packed size"; }
+std::string title(const CompareRequest &r) { return "Compare methods on " + r.layer + ", " + roleName(r.role); }
+std::string title(const CompareNetworksRequest &r) { return "Compare " + counted(std::int64_t(r.candidates.size()), "assignment"); }
 
 } // namespace
 

@@ -201,7 +201,7 @@ private:
         for (const Learnable &l : q.learnables())
             QVERIFY2(l.tensor.is_leaf() && l.tensor.scalar_type() == at::kFloat && l.tensor.grad().defined()
                          && l.tensor.grad().isfinite().all().item<bool>(), name);
-        q.clampLearnables();
+        q.endStep();
     }
 
     /// What stands in an assignment is enough to get the same numbers again.

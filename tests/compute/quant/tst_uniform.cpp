@@ -349,7 +349,7 @@ private Q_SLOTS:
             c10::NoGradGuard noGrad;
             learnables[0].tensor.fill_(-1);
         }
-        q->clampLearnables();
+        q->endStep();
         QVERIFY(q->values().at("scale").at(0) > 0);
     }
 

@@ -313,7 +313,7 @@ MethodTraits traits()
 
 QuantizerRow kmeansRow()
 {
-    return {traits(), make};
+    return {traits(), make, false, false};
 }
 
 } // namespace bitwright

@@ -88,7 +88,7 @@ public:
         return m_plan.learned && calibrated() ? std::vector<Learnable>{{"scale", m_scale}} : std::vector<Learnable>{};
     }
 
-    void clampLearnables() override
+    void endStep() override
     {
         c10::NoGradGuard noGrad;
         if (calibrated())
