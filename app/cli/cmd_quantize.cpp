@@ -51,12 +51,24 @@ Result<at::Tensor> readFloats(const std::string &path)
     return value;
 }
 
-/// Groups as lists under per-channel granularity; else the one value, or its list where it has several numbers.
-json valuesJson(const std::map<std::string, std::vector<double>> &values, bool perChannel)
+/// Groups as lists under per-channel granularity, lists of lists where a group has several numbers; else the one value, or
+/// its list where it has several or is a list by its nature.
+json valuesJson(const std::map<std::string, std::vector<double>> &values, bool perChannel, std::size_t groups)
 {
     json object = json::object();
-    for (const auto &[name, numbers] : values)
-        object[name] = perChannel || numbers.size() != 1 ? json(numbers) : json(numbers[0]);
+    for (const auto &[name, numbers] : values) {
+        const bool list = name == "codebook" || name == "basis";
+        const std::size_t each = groups > 0 ? numbers.size() / groups : 0;
+        if (!perChannel) {
+            object[name] = list || numbers.size() != 1 ? json(numbers) : json(numbers[0]);
+        } else if ((list || each > 1) && each > 0 && numbers.size() % groups == 0) {
+            object[name] = json::array();
+            for (std::size_t at = 0; at < numbers.size(); at += each)
+                object[name].push_back(std::vector<double>(numbers.begin() + std::ptrdiff_t(at), numbers.begin() + std::ptrdiff_t(at + each)));
+        } else {
+            object[name] = numbers;
+        }
+    }
     return object;
 }
 
@@ -121,7 +133,7 @@ Result<Output> quantize(const Options &options, Console &console)
                                                 options.input + " is " + shapeText(x.sizes().vec()) + "; they must be the same");
         gradient = gradient.to(x.scalar_type());
     }
-    BW_ASSIGN(const auto result, quantizeTensor(x, spec, role, gradient));
+    BW_ASSIGN(const auto result, quantizeTensor(x, spec, role, gradient, console.options().seed));
     if (!result.warning.empty())
         console.warn("warning: " + result.warning);
     if (!options.folder.empty()) {
@@ -131,6 +143,7 @@ Result<Output> quantize(const Options &options, Console &console)
             BW_CHECK(writeNpy(folder + "grad_input.npy", result.gradInput));
     }
     const bool perChannel = result.grid.perChannel || textParam(result.spec.options, "granularity") == "channel";
+    const std::size_t groups = result.grid.groups.size();
     Output output;
     output.firstKeys = {"levels", "thresholds", "mse", "sqnr_db", "bits_per_value", "side_information_bits", "parameters"};
     output.json = {{"levels", levelsJson(result.grid, perChannel, false)},
@@ -139,8 +152,8 @@ Result<Output> quantize(const Options &options, Console &console)
                    {"sqnr_db", result.sqnrDb ? json(*result.sqnrDb) : json(nullptr)},
                    {"bits_per_value", result.bitsPerValue},
                    {"side_information_bits", result.sideInformationBits},
-                   {"parameters", valuesJson(result.parameters, perChannel)},
-                   {"parameter_gradients", valuesJson(result.parameterGradients, perChannel)}};
+                   {"parameters", valuesJson(result.parameters, perChannel, groups)},
+                   {"parameter_gradients", valuesJson(result.parameterGradients, perChannel, groups)}};
     output.text = resultText(result);
     return output;
 }

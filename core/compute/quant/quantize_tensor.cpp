@@ -58,13 +58,15 @@ std::string counted(std::uint64_t n, const char *one, const char *many)
 
 } // namespace
 
-Result<QuantizedTensor> quantizeTensor(const at::Tensor &x, const QuantSpec &spec, Role role, const at::Tensor &gradient)
+Result<QuantizedTensor> quantizeTensor(const at::Tensor &x, const QuantSpec &spec, Role role, const at::Tensor &gradient,
+                                       std::uint64_t seed)
 {
     if (gradient.defined() && gradient.sizes() != x.sizes())
         return fail(ErrorKind::Invalid, "the gradient has another shape than the tensor; give arrays of equal shape");
     BW_ASSIGN(auto quantizer, makeQuantizer(spec, Site{{}, role, 0, false}));
     return guarded(spec.method, ErrorKind::Numeric, [&]() -> Result<QuantizedTensor> {
         QuantizedTensor out;
+        quantizer->beginStep({seed, 0, 0, 1, 0});
         if (!quantizer->calibrated())
             BW_CHECK(quantizer->calibrate(x));
         {

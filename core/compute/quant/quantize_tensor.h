@@ -31,8 +31,9 @@ struct QuantizedTensor {
 
 /// Quantizes `x` by itself: values that `spec` lacks come from x, those it has are used as they are. With `gradient`
 /// (shape of x) also the backward pass by the method's rule.
+/// Methods with chance in them (stochastic rounding, gradient noise) draw from `seed`.
 Result<QuantizedTensor> quantizeTensor(const at::Tensor &x, const QuantSpec &spec, Role role,
-                                       const at::Tensor &gradient = {});
+                                       const at::Tensor &gradient = {}, std::uint64_t seed = 0);
 
 /// A spec from text as on the command line: names that are the method's values ("scale") go to the values, lists use
 /// `|`. Unknown names, impossible values, bits or roles are errors that name them.

@@ -122,6 +122,9 @@ Status Simulation::setUpWeight(std::size_t index, const LayerConfig &layer, cons
         QuantSpec complete = layer.weight;
         complete.values = hit->values;
         BW_ASSIGN(m_weight[index], makeQuantizer(complete, site));
+        // Some methods keep no values: what they are is seen from the weight.
+        if (!m_weight[index]->calibrated())
+            BW_CHECK(m_weight[index]->calibrate(mask.survivors(weight)));
         weight = hit->tensor;
         return {};
     }

@@ -33,6 +33,7 @@ public:
             at::Tensor gradient = tensor.grad();
             if (!gradient.defined())
                 continue;
+            const double own = rate * m_tensors[i].rateFactor;
             if (m_tensors[i].decay && m_options.weightDecay > 0)
                 gradient.add_(tensor, m_options.weightDecay);
             if (m_options.momentum > 0) {
@@ -40,9 +41,9 @@ public:
                     m_momentum[i].mul_(m_options.momentum).add_(gradient);
                 else
                     m_momentum[i] = gradient.clone();
-                tensor.add_(m_momentum[i], -rate);
+                tensor.add_(m_momentum[i], -own);
             } else {
-                tensor.add_(gradient, -rate);
+                tensor.add_(gradient, -own);
             }
             tensor.mutable_grad().reset();
         }
@@ -105,11 +106,12 @@ public:
             at::Tensor gradient = tensor.grad();
             if (!gradient.defined())
                 continue;
+            const double own = rate * m_tensors[i].rateFactor;
             if (m_tensors[i].decay && m_options.weightDecay > 0)
                 gradient.add_(tensor, m_options.weightDecay);
             m_first[i].mul_(kBeta1).add_(gradient, 1 - kBeta1);
             m_second[i].mul_(kBeta2).addcmul_(gradient, gradient, 1 - kBeta2);
-            tensor.addcdiv_(m_first[i], m_second[i].sqrt().div_(correction2).add_(1e-8), -rate / correction1);
+            tensor.addcdiv_(m_first[i], m_second[i].sqrt().div_(correction2).add_(1e-8), -own / correction1);
             tensor.mutable_grad().reset();
         }
     }

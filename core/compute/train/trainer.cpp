@@ -215,6 +215,7 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     batch.inputs = shiftAndFlip(batch.inputs, m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
     const at::Tensor labels = m_input.training->labelled() ? m_input.training->labels.index_select(0, index) : at::Tensor();
     at::manual_seed(random());   // dropout
+    m_state->beginStep({m_options.seed, globalStep, totalSteps, epoch, 0});
 
     BW_ASSIGN(batch.scores, m_state->forward(batch.inputs, m_context.stop));
     BW_ASSIGN(const at::Tensor loss, this->loss(batch, labels));

@@ -5,9 +5,15 @@
 #include <ATen/core/grad_mode.h>
 
 #include <array>
+#include <cmath>
 #include <set>
 
 namespace bitwright {
+namespace {
+
+constexpr double kSecondMoment = 0.999;   // Adam's beta 2, which loss-aware methods were published with
+
+} // namespace
 
 Result<std::unique_ptr<TrainingState>> TrainingState::make(const FineTuneInput &input)
 {
@@ -22,7 +28,10 @@ Result<std::unique_ptr<TrainingState>> TrainingState::make(const FineTuneInput &
         Quantizer *quantizer = self->m_slots[binding].activation.get();
         if (!quantizer)
             return x;
-        return at::GradMode::is_enabled() ? quantizer->forward(x) : quantizer->apply(x, mayOverwrite);
+        if (!at::GradMode::is_enabled())
+            return quantizer->apply(x, mayOverwrite);
+        quantizer->observe(x.detach());
+        return quantizer->forward(x);
     };
     return state;
 }
@@ -48,8 +57,12 @@ Status TrainingState::makeQuantizers()
                 BW_CHECK(slot.weight->calibrate(
                     slot.mask.survivors(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach())));
             for (const Learnable &learnable : slot.weight->learnables())
-                slot.learnables.push_back({"weight/" + learnable.name, learnable.tensor});
-            slot.weightFollows = !given && slot.learnables.empty();
+                slot.learnables.push_back({"weight/" + learnable.name, learnable.tensor, learnable.rateFactor, learnable.decay});
+            slot.weightFollows = !given && slot.learnables.empty() && !slot.weight->keepsValues();
+            if (slot.weight->wantsCurvature()) {
+                slot.secondMoment = at::zeros(binding.info.weightShape, at::kFloat);
+                slot.momentSteps = at::zeros({}, at::kLong);
+            }
             slot.weight->freeze(start[std::size_t(executor.graph().parameterOf(binding.weight))].detach());
         }
         if (const QuantSpec &spec = found->second.activation; !spec.isFloat()) {
@@ -60,7 +73,7 @@ Status TrainingState::makeQuantizers()
                                                     "run `calibrate` on this assignment first");
             }
             for (const Learnable &learnable : slot.activation->learnables())
-                slot.learnables.push_back({"activation/" + learnable.name, learnable.tensor});
+                slot.learnables.push_back({"activation/" + learnable.name, learnable.tensor, learnable.rateFactor, learnable.decay});
         }
     }
     return {};
@@ -76,14 +89,14 @@ Status TrainingState::makeVariables()
         if (parameter.trainable && variable.is_floating_point()) {
             variable.set_requires_grad(true);
             // One-dimensional tensors are biases and batch norm: no decay (methods.md A4).
-            trained.push_back({parameter.name, variable, variable.dim() > 1});
+            trained.push_back({parameter.name, variable, 1, variable.dim() > 1});
         }
         m_variables[parameter.name] = variable;
     }
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         for (const Learnable &learnable : m_slots[i].learnables)
-            trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, false});
+            trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, learnable.rateFactor, learnable.decay});
     }
     m_silenced = silencedParameters(*m_input->network, m_input->foldBatchNorm, m_config);
     if (trained.empty())
@@ -192,6 +205,51 @@ void TrainingState::watchInputs(const std::vector<std::size_t> &bindings)
     m_watch.insert(bindings.begin(), bindings.end());
 }
 
+std::vector<Learnable> TrainingState::Slot::running() const
+{
+    std::vector<Learnable> all;
+    for (const auto &[prefix, quantizer] : {std::pair{"weight/", weight.get()}, std::pair{"activation/", activation.get()}})
+        for (const Learnable &each : quantizer ? quantizer->running() : std::vector<Learnable>{})
+            all.push_back({prefix + each.name, each.tensor});
+    if (secondMoment.defined()) {
+        all.push_back({"curvature", secondMoment});
+        all.push_back({"curvature steps", momentSteps});
+    }
+    return all;
+}
+
+void TrainingState::beginStep(TrainingClock clock)
+{
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        clock.site = 2 * i;
+        if (m_slots[i].weight)
+            m_slots[i].weight->beginStep(clock);
+        clock.site = 2 * i + 1;
+        if (m_slots[i].activation)
+            m_slots[i].activation->beginStep(clock);
+    }
+}
+
+/// With the hooks of a training step around the forward pass (methods.md A8).
+at::Tensor TrainingState::quantizedWeight(Slot &slot, const at::Tensor &weight) const
+{
+    const std::int64_t seen = slot.momentSteps.defined() ? slot.momentSteps.item<std::int64_t>() : 0;
+    if (seen > 0)
+        slot.weight->setCurvature(slot.secondMoment / (1 - std::pow(kSecondMoment, double(seen))));
+    if (!slot.weightFollows)
+        slot.weight->observe(slot.mask.survivors(weight.detach()));
+    const at::Tensor quantized = slot.weight->forward(weight);
+    if (slot.momentSteps.defined() && quantized.requires_grad()) {
+        // at the quantized weight, before any backward rule changes it (methods.md B19)
+        quantized.register_hook([moment = slot.secondMoment, steps = slot.momentSteps](const at::Tensor &g) {
+            const at::NoGradGuard noGrad;
+            at::Tensor(moment).mul_(kSecondMoment).addcmul_(g, g, 1 - kSecondMoment);
+            at::Tensor(steps).add_(1);
+        });
+    }
+    return quantized;
+}
+
 Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
@@ -204,7 +262,7 @@ Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
         at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
         if (m_slots[i].weightFollows)
             BW_CHECK(m_slots[i].weight->calibrate(mask.survivors(weight.detach())));
-        weight = m_slots[i].weight->forward(weight);
+        weight = quantizedWeight(m_slots[i], weight);
         applyMask(mask, bound);
     }
     return {};
@@ -227,11 +285,20 @@ Result<at::Tensor> TrainingState::forward(const at::Tensor &batch, std::stop_tok
 void TrainingState::step(double learningRate)
 {
     m_optimizer->step(learningRate);
-    for (Slot &slot : m_slots) {
-        if (slot.weight)
-            slot.weight->endStep();
+    const at::NoGradGuard noGrad;
+    const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
+    for (std::size_t i = 0; i < m_slots.size(); ++i) {
+        Slot &slot = m_slots[i];
         if (slot.activation)
             slot.activation->endStep();
+        if (!slot.weight)
+            continue;
+        slot.weight->endStep();
+        // A folded weight is made anew from the variables: there is nothing to keep in range.
+        if (m_input->foldBatchNorm)
+            continue;
+        const std::string &name = executor.graph().parameters[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))].name;
+        slot.weight->constrain(m_variables.at(name));
     }
 }
 
@@ -304,6 +371,8 @@ TensorArchive TrainingState::save() const
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         for (const Learnable &learnable : m_slots[i].learnables)
             archive.tensors["learned/" + std::to_string(i) + '/' + learnable.name] = learnable.tensor;
+        for (const Learnable &each : m_slots[i].running())
+            archive.tensors["running/" + std::to_string(i) + '/' + each.name] = each.tensor;
     }
     return archive;
 }
@@ -323,6 +392,8 @@ Status TrainingState::restore(const TensorArchive &archive, const std::string &p
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         for (Learnable &learnable : m_slots[i].learnables)
             BW_CHECK(copy("learned/" + std::to_string(i) + '/' + learnable.name, learnable.tensor));
+        for (Learnable &each : m_slots[i].running())
+            BW_CHECK(copy("running/" + std::to_string(i) + '/' + each.name, each.tensor));
     }
     std::map<std::string, at::Tensor> optimizer;
     constexpr std::string_view kPrefix = "optimizer/";

@@ -20,6 +20,8 @@ class TrainingState {
 public:
     static Result<std::unique_ptr<TrainingState>> make(const FineTuneInput &input);
 
+    /// Before the forward pass of a training step; `clock.site` is ours to set.
+    void beginStep(TrainingClock clock);
     /// One pass over a batch; scores with gradients when grad mode is on.
     Result<at::Tensor> forward(const at::Tensor &batch, std::stop_token stop);
     void step(double learningRate);
@@ -71,7 +73,11 @@ private:
         LayerMask mask;
         bool weightFollows = false;     ///< values are taken from the weight at each step
         std::vector<Learnable> learnables;
+        at::Tensor secondMoment;        ///< running mean of the squared gradient at the quantized weight, where it is wanted
+        at::Tensor momentSteps;         ///< how many gradients it has seen, int64
+        [[nodiscard]] std::vector<Learnable> running() const;
     };
+    at::Tensor quantizedWeight(Slot &slot, const at::Tensor &weight) const;
     const FineTuneInput *m_input = nullptr;
     ResolvedConfig m_config;            ///< the input's with every mask made
     ParameterMap m_variables;           ///< every parameter and buffer of the original graph, ours to change

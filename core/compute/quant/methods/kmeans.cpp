@@ -294,6 +294,7 @@ MethodTraits traits()
     MethodTraits t;
     t.id = "kmeans";
     t.title = "k-means sharing";
+    t.family = "codebook";
     t.paper = "Han, Mao, Dally, ICLR 2016 (Deep Compression)";
     t.year = 2016;
     t.roles = {Role::Weight};

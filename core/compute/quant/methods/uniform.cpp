@@ -3,6 +3,7 @@
 
 #include "config/uniform_form.h"
 #include "quant/calibrators/calibrators.h"
+#include "quant/grid_quantizer.h"
 #include "tensor/guarded.h"
 #include "tensor/kernels.h"
 #include "tensor/parallel.h"
@@ -24,6 +25,7 @@ struct Plan {
     RangeRequest request;
     const CalibratorRow *calibrator = nullptr;
     bool perChannel = false, learned = false;
+    std::string surrogate;   ///< methods.md A2; empty for the method's own rule
 };
 
 class Uniform final : public Quantizer {
@@ -69,6 +71,8 @@ public:
             return affineFakeQuant(x, gridFor(x));
         const at::Tensor value = x.to(at::kFloat);
         const AffineGrid grid = gridFor(x);
+        if (!m_plan.surrogate.empty())
+            return surrogatePass(x, grid);
         const at::Tensor y = m_plan.learned ? learnedStep(value, m_scale, grid, gradientScale(x, grid))
                                             : affineStraightThrough(value, grid);
         return x.is_floating_point() ? y.to(x.scalar_type()) : y;
@@ -143,6 +147,15 @@ private:
         if (m_site.role == Role::Activation && x.dim() > 1 && x.size(0) > 0)
             n = double(x.numel() / x.size(0));
         return 1 / std::sqrt(std::max(1.0, n) * topCode());
+    }
+
+    at::Tensor surrogatePass(const at::Tensor &x, const AffineGrid &grid)
+    {
+        const at::Tensor y = withRule(x.to(at::kFloat), {}, [&](const at::Tensor &v) { return affineFakeQuant(v, grid); },
+                                      [name = m_plan.surrogate, shown = this->grid(), axis = grid.axis](const at::Tensor &g, const at::Tensor &v) {
+                                          return RuleGradients{surrogateGradient(name, g, v, axis, shown), {}};
+                                      });
+        return x.is_floating_point() ? y.to(x.scalar_type()) : y;
     }
 
     AffineGrid affine() const
@@ -241,6 +254,9 @@ Result<std::unique_ptr<Quantizer>> make(const QuantSpec &spec, const Site &site)
     Plan plan;
     BW_ASSIGN(plan.request, formOf(spec, site, label));
     plan.learned = boolParam(spec.options, "learned_step");
+    plan.surrogate = textParam(spec.options, "surrogate");
+    if (plan.learned && !plan.surrogate.empty())
+        return fail(ErrorKind::Unsupported, label + ", a learned step has a gradient of its own; leave out surrogate or set learned_step=false");
     plan.perChannel = textParam(spec.options, "granularity", "tensor") == "channel";
     if (plan.perChannel && site.role == Role::Activation)
         return fail(ErrorKind::Unsupported, label + ", activations cannot have a scale per channel, because it does not "
@@ -265,6 +281,7 @@ MethodTraits traits()
     MethodTraits t;
     t.id = "uniform";
     t.title = "Uniform";
+    t.family = "uniform";
     t.paper = "Jacob et al., CVPR 2018; learned step: Esser et al., ICLR 2020";
     t.year = 2018;
     t.roles = {Role::Weight, Role::Activation};
