@@ -53,6 +53,7 @@ const Input kInputs[] = {
     {"single element", [] { return at::full({1}, -0.4f); }},
     {"scalar", [] { return at::scalar_tensor(0.4f, at::kFloat); }},
     {"empty", [] { return at::empty({0, 4}); }},
+    {"empty channels", [] { return at::empty({4, 0}); }},
     {"huge", huge},
     {"outlier", [] { at::Tensor x = normal(); x.view(-1)[3] = 1000; return x; }},
     {"with NaN", withNaN},
@@ -130,6 +131,37 @@ private Q_SLOTS:
         boundedError(method, bits, weight, granularity);
         threads(method, bits, weight, granularity);
         channels(method, bits, weight, granularity);
+    }
+
+    /// 2^24 elements, once for each method: no index overflows, no table outgrows its type.
+    void large_data()
+    {
+        QTest::addColumn<QString>("method");
+        QTest::addColumn<bool>("weight");
+        for (const QuantizerRow &row : quantizerRows())
+            QTest::addRow("%s", row.traits.id.c_str()) << QString::fromStdString(row.traits.id) << row.traits.hasRole(Role::Weight);
+    }
+
+    void large()
+    {
+        QFETCH(QString, method);
+        QFETCH(bool, weight);
+        at::set_num_threads(2);
+        const auto &traits = std::ranges::find(quantizerRows(), method.toStdString(), [](const QuantizerRow &r) { return r.traits.id; })->traits;
+        at::manual_seed(4);
+        const at::Tensor x = at::randn({4096, 4096});
+        const int bits = std::clamp(2, traits.minimumBits, traits.maximumBits);
+        auto q = std::move(*make(method, bits, weight, {}));
+        QVERIFY(q->calibrate(x).has_value());
+        const at::Tensor y = q->apply(x, false);
+        const Difference d = compare(x, y);
+        QVERIFY(d.count == std::uint64_t(x.numel()) && std::isfinite(d.error));
+        const QuantGrid grid = q->grid();
+        for (const std::int64_t i : {std::int64_t(0), x.numel() / 2, x.numel() - 1}) {
+            const std::size_t group = grid.groups.size() > 1 ? std::size_t(i / x.size(1)) : 0;
+            QCOMPARE(float(grid.quantize(group, x.view(-1)[i].item<double>())), y.view(-1)[i].item<float>());
+        }
+        at::set_num_threads(1);
     }
 
 private:
