@@ -28,7 +28,7 @@ json layersJson(const ModelSummary &model)
     for (const auto &layer : model.layers)
         list.push_back({{"name", layer.name}, {"operator", layer.op}, {"weight_shape", layer.weightShape},
                         {"parameters", layer.parameters()}, {"macs", layer.macs}, {"groups", layer.groups},
-                        {"calls", layer.calls}, {"status", layerStatusName(layer.status)}, {"reason", layer.reason}});
+                        {"calls", layer.calls}, {"shortcut", layer.shortcut}, {"status", layerStatusName(layer.status)}, {"reason", layer.reason}});
     return list;
 }
 

@@ -19,6 +19,8 @@ StateDelta difference(const DocumentState &from, const DocumentState &to)
     }
     if (from.config.defaults != to.config.defaults)
         delta.defaults = to.config.defaults;
+    if (from.config.policy != to.config.policy)
+        delta.policy = to.config.policy;
     if (from.config.foldBatchNorm != to.config.foldBatchNorm)
         delta.foldBatchNorm = to.config.foldBatchNorm;
     if (from.weights != to.weights)
@@ -40,6 +42,8 @@ void swap(DocumentState &state, StateDelta &delta)
     }
     if (delta.defaults)
         std::swap(state.config.defaults, *delta.defaults);
+    if (delta.policy)
+        std::swap(state.config.policy, *delta.policy);
     if (delta.foldBatchNorm)
         std::swap(state.config.foldBatchNorm, *delta.foldBatchNorm);
     if (delta.weights)
@@ -79,6 +83,8 @@ bool ChangeState::mergeWith(const QUndoCommand *other)
         m_delta.layers.try_emplace(name, patch);
     if (!m_delta.defaults)
         m_delta.defaults = next->m_delta.defaults;
+    if (!m_delta.policy)
+        m_delta.policy = next->m_delta.policy;
     if (!m_delta.foldBatchNorm)
         m_delta.foldBatchNorm = next->m_delta.foldBatchNorm;
     if (!m_delta.weights)

@@ -11,9 +11,10 @@ namespace bitwright {
 struct StateDelta {
     std::map<std::string, std::optional<LayerPatch>> layers;
     std::optional<LayerPatch> defaults;
+    std::optional<LayerPolicy> policy;
     std::optional<bool> foldBatchNorm;
     std::optional<std::string> weights;
-    [[nodiscard]] bool empty() const { return layers.empty() && !defaults && !foldBatchNorm && !weights; }
+    [[nodiscard]] bool empty() const { return layers.empty() && !defaults && !policy && !foldBatchNorm && !weights; }
 };
 
 /// What must be set in `from` to get `to`.

@@ -7,6 +7,7 @@
 #include "graph/operators.h"
 #include "graph/rewrites/fold_batch_norm.h"
 #include "graph/shape_probe.h"
+#include "graph/shortcuts.h"
 
 #include <algorithm>
 #include <map>
@@ -283,6 +284,9 @@ std::vector<LayerBinding> Lister::run()
         if (!shares)
             addOther(i);
     }
+    const std::set<std::size_t> shortcuts = shortcutConvolutions(m_graph);
+    for (LayerBinding &binding : m_bindings)
+        binding.info.shortcut = std::ranges::all_of(binding.nodes, [&](std::size_t node) { return shortcuts.contains(node); });
     return std::move(m_bindings);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "config/model_config.h"
+#include "config/layer_policy.h"
 
 namespace bitwright {
 
@@ -10,8 +10,8 @@ ConfigDiff diff(const ModelConfig &before, const ModelConfig &after, const Model
     for (const auto &layer : model.layers) {
         if (layer.status != LayerStatus::Quantizable)
             continue;
-        const auto old = resolveLayer(before, layer.name, catalog);
-        const auto now = resolveLayer(after, layer.name, catalog);
+        const auto old = resolveLayer(before, layer, model, catalog);
+        const auto now = resolveLayer(after, layer, model, catalog);
         ConfigDiff::Change change;
         if (old && now)
             change = {.weight = old->weight != now->weight || old->prune != now->prune, .activation = old->activation != now->activation};

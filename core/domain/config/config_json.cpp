@@ -260,6 +260,22 @@ Status readNetwork(const json &object, ModelConfig &config)
     return {};
 }
 
+Status readPolicy(const json &object, ModelConfig &config)
+{
+    BW_CHECK(checkObject(object, "policy"));
+    BW_CHECK(checkKeys(object, "policy", {"first_last", "shortcut"}));
+    for (const auto &[key, keep] : {std::pair{"first_last", &config.policy.firstLast}, std::pair{"shortcut", &config.policy.shortcuts}}) {
+        const auto found = object.find(key);
+        if (found == object.end())
+            continue;
+        const auto named = found->is_string() ? keepFromName(found->get<std::string>()) : std::nullopt;
+        if (!named)
+            return wrong("policy", "\"" + std::string(key) + "\": " + jsonExcerpt(*found) + " is not possible", "it takes same, 8bit or float");
+        *keep = *named;
+    }
+    return {};
+}
+
 Status readLayers(const json &object, const Catalog &catalog, ModelConfig &config)
 {
     BW_CHECK(checkObject(object, "layers"));
@@ -319,12 +335,14 @@ Result<ModelConfig> configFromJson(const json &document, const Catalog &catalog)
 {
     BW_CHECK(checkObject(document, "the assignment"));
     BW_CHECK(checkSchema(document));
-    BW_CHECK(checkKeys(document, "the assignment", {"schema", "model", "network", "defaults", "layers"}));
+    BW_CHECK(checkKeys(document, "the assignment", {"schema", "model", "network", "policy", "defaults", "layers"}));
     ModelConfig config;
     if (const auto found = document.find("model"); found != document.end())
         BW_CHECK(readModel(*found, config));
     if (const auto found = document.find("network"); found != document.end())
         BW_CHECK(readNetwork(*found, config));
+    if (const auto found = document.find("policy"); found != document.end())
+        BW_CHECK(readPolicy(*found, config));
     if (const auto found = document.find("defaults"); found != document.end()) {
         BW_ASSIGN(config.defaults, layerFromJson(*found, nullptr, {}, catalog));
     }
@@ -341,6 +359,8 @@ json configToJson(const ModelConfig &config)
         document["model"]["sha256"] = config.modelSha;
     if (config.modelLayers > 0)
         document["model"]["layers"] = config.modelLayers;
+    if (config.policy != LayerPolicy{})
+        document["policy"] = {{"first_last", keepName(config.policy.firstLast)}, {"shortcut", keepName(config.policy.shortcuts)}};
     if (!config.defaults.empty())
         document["defaults"] = layerToJson(config.defaults);
     if (!config.layers.empty()) {
@@ -362,7 +382,7 @@ Result<ModelConfig> configFromText(const std::string &text, const std::string &s
 
 std::string configToText(const ModelConfig &config)
 {
-    return prettyJson(configToJson(config), {"schema", "model", "network", "defaults", "sha256", "layers", "weight",
+    return prettyJson(configToJson(config), {"schema", "model", "network", "policy", "defaults", "sha256", "layers", "weight",
                                              "activation", "prune", "method", "bits", "sparsity"});
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/names.h"
-#include "config/model_config.h"
+#include "config/layer_policy.h"
 #include "config/spec_keys.h"
 
 #include <algorithm>
@@ -151,19 +151,29 @@ Status checkLayerNames(const ModelConfig &config, const ModelSummary &model, con
     return {};
 }
 
-} // namespace
-
-Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &layer, const Catalog &catalog)
+Result<LayerConfig> resolvedUnder(const ModelConfig &config, const std::string &layer, LayerPolicy::Keep keep, const Catalog &catalog)
 {
     static const LayerPatch kNothing;
     const auto found = config.layers.find(layer);
     const LayerPatch &own = found == config.layers.end() ? kNothing : found->second;
     LayerConfig result;
     for (const Role role : {Role::Weight, Role::Activation}) {
-        BW_ASSIGN(result.of(role), mergedSpec(config.defaults.of(role), own.of(role), layer, role, catalog));
+        BW_ASSIGN(result.of(role), mergedSpec(patchBeneath(own.of(role), config.defaults.of(role), keep), own.of(role), layer, role, catalog));
     }
     BW_ASSIGN(result.prune, mergedPrune(config.defaults.prune, own.prune, layer, catalog));
     return result;
+}
+
+} // namespace
+
+Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &layer, const Catalog &catalog)
+{
+    return resolvedUnder(config, layer, LayerPolicy::Keep::Same, catalog);
+}
+
+Result<LayerConfig> resolveLayer(const ModelConfig &config, const LayerInfo &layer, const ModelSummary &model, const Catalog &catalog)
+{
+    return resolvedUnder(config, layer.name, keepFor(config.policy, layer, model), catalog);
 }
 
 Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &model, const Catalog &catalog)
@@ -173,7 +183,7 @@ Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &mo
     for (const auto &layer : model.layers) {
         if (layer.status != LayerStatus::Quantizable)
             continue;
-        BW_ASSIGN(auto complete, resolveLayer(config, layer.name, catalog));
+        BW_ASSIGN(auto complete, resolveLayer(config, layer, model, catalog));
         if (const std::int64_t masked = complete.prune.mask.size(); masked != 0 && masked != layer.weightCount)
             return fail(ErrorKind::Invalid, pruneLabel(layer.name) + ", the mask is for " + std::to_string(masked) +
                                                 " weights and the layer has " + std::to_string(layer.weightCount) +

@@ -105,7 +105,7 @@ struct ModelConfig {
 
 /// A layer's complete configuration: its patch over the defaults over the methods' own defaults. A layer patch that
 /// names another method than the defaults drops the default options and values that this method does not have.
-/// Errors name the layer and the key.
+/// Errors name the layer and the key. Without the policy, which needs the network (layer_policy.h).
 Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &layer, const Catalog &catalog);
 
 /// The complete configuration of every quantizable layer of `model`.

@@ -7,6 +7,8 @@
 
 #include <ATen/Parallel.h>
 
+#include <set>
+
 using namespace bitwright;
 using namespace bitwright::testing;
 
@@ -83,6 +85,63 @@ private Q_SLOTS:
         QVERIFY(!summary.layer("conv1")->nonNegativeInput);
         QVERIFY(summary.layer("fc")->nonNegativeInput);
         QCOMPARE(summary.layer("fc")->biasCount, 10);
+    }
+
+    /// 1x1 convolutions on a skip path, and those that expand and project in a line of layers.
+    void shortcuts()
+    {
+        std::set<std::string> found;
+        for (const LayerInfo &info : summaryOf(g_folder + "/resnet20.pt2").layers)
+            if (info.shortcut)
+                found.insert(info.name);
+        QVERIFY((found == std::set<std::string>{"layer2.0.shortcut.0", "layer3.0.shortcut.0"}));
+        int pointwise = 0;
+        for (const LayerInfo &info : summaryOf(g_folder + "/mobilenetv2_small.pt2").layers) {
+            pointwise += info.op == "conv2d" && info.weightShape[2] == 1;
+            QVERIFY2(!info.shortcut, info.name.c_str());
+        }
+        QVERIFY(pointwise > 10);
+    }
+
+    void shortcutsByHand_data()
+    {
+        QTest::addColumn<int>("kernel");
+        QTest::addColumn<bool>("pooled");
+        QTest::addColumn<bool>("batchNorm");
+        QTest::addColumn<bool>("activation");
+        QTest::addColumn<bool>("shortcut");
+        QTest::newRow("plain") << 1 << false << false << false << true;
+        QTest::newRow("batch norm") << 1 << false << true << false << true;
+        QTest::newRow("pooled first") << 1 << true << true << false << true;
+        QTest::newRow("3x3") << 3 << false << false << false << false;
+        QTest::newRow("activation between") << 1 << false << true << true << false;
+    }
+    /// x -> 3x3 -> ReLU -> 1x1 -> add <- skip <- x: the 1x1 in the body is none whatever the skip path is.
+    void shortcutsByHand()
+    {
+        QFETCH(int, kernel);
+        QFETCH(bool, pooled);
+        QFETCH(bool, batchNorm);
+        QFETCH(bool, activation);
+        QFETCH(bool, shortcut);
+        GraphBuilder b;
+        const auto convolution = [&](const Argument &x, const std::string &name, std::int64_t size, std::int64_t stride) {
+            const Argument weight = b.parameter(name + ".weight", at::randn({4, 4, size, size}));
+            return b.node("aten::conv2d", {x, weight, b.none(), b.ints({stride, stride}), b.ints({size / 2, size / 2})}, name);
+        };
+        const Argument x = convolution(b.input({-1, 4, 8, 8}), "stem", 1, 1);
+        const Argument body = convolution(b.node("aten::relu", {convolution(x, "body1", 3, 2)}), "body2", 1, 1);
+        Argument skip = pooled ? b.node("aten::avg_pool2d", {x, b.ints({2, 2})}) : x;
+        skip = convolution(skip, "skip", kernel, pooled ? 1 : 2);
+        if (batchNorm)
+            skip = b.batchNorm(skip, "norm", 4);
+        if (activation)
+            skip = b.node("aten::relu", {skip});
+        b.output(b.node("aten::add.Tensor", {body, skip}));
+        const auto bindings = listLayers(b.graph);
+        QCOMPARE(layer(bindings, "skip").shortcut, shortcut);
+        for (const char *name : {"stem", "body1", "body2"})
+            QVERIFY2(!layer(bindings, name).shortcut, name);
     }
 
     void depthwise()

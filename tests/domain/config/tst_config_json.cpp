@@ -79,6 +79,20 @@ private slots:
         QVERIFY(configFromJson(configToJson(*config), kCatalog).value() == *config);
     }
 
+    void policyComesBack()
+    {
+        const auto config = configFromText(R"({"policy": {"first_last": "8bit", "shortcut": "float"}})", "text", kCatalog);
+        QVERIFY2(config.has_value(), config ? "" : config.error().message.c_str());
+        QCOMPARE(int(config->policy.firstLast), int(LayerPolicy::Keep::EightBit));
+        QCOMPARE(int(config->policy.shortcuts), int(LayerPolicy::Keep::Float));
+        QCOMPARE(configToJson(*config)["policy"].dump(), std::string(R"({"first_last":"8bit","shortcut":"float"})"));
+        QVERIFY(configFromText(configToText(*config), "text", kCatalog).value() == *config);
+        QVERIFY(!configToJson(ModelConfig{}).contains("policy"));
+        const auto half = configFromText(R"({"policy": {"shortcut": "8bit"}})", "text", kCatalog);
+        QVERIFY((half->policy == LayerPolicy{.firstLast = LayerPolicy::Keep::Same, .shortcuts = LayerPolicy::Keep::EightBit}));
+        QVERIFY(configFromText(R"({"policy": {"shortcut": "same"}})", "text", kCatalog).value() == ModelConfig{});
+    }
+
     void masksComeBack()
     {
         const char *text = R"({"layers": {"a": {"prune": {"method": "nm", "sparsity": 0.75, "m": 8,
@@ -121,11 +135,16 @@ private slots:
         row("schema number", R"({"schema": 1})",
             "c.json, the assignment, its schema is 1; this version reads \"bitwright/assignment/1\"");
         row("top key", R"({"layer": {}})",
-            "c.json, the assignment, unknown key \"layer\"; it has schema, model, network, defaults, layers");
+            "c.json, the assignment, unknown key \"layer\"; it has schema, model, network, policy, defaults, layers");
         row("model key", R"({"model": {"name": 1}})", "c.json, model, unknown key \"name\"; it has sha256, layers");
         row("network key", R"({"network": {"fold": true}})", "c.json, network, unknown key \"fold\"; it has fold_batch_norm");
         row("fold text", R"({"network": {"fold_batch_norm": "yes"}})",
             "c.json, network, \"fold_batch_norm\": \"yes\" is not possible; write true or false");
+        row("policy key", R"({"policy": {"last": "float"}})", "c.json, policy, unknown key \"last\"; it has first_last, shortcut");
+        row("policy value", R"({"policy": {"shortcut": "4bit"}})",
+            "c.json, policy, \"shortcut\": \"4bit\" is not possible; it takes same, 8bit or float");
+        row("policy number", R"({"policy": {"first_last": 8}})", "c.json, policy, \"first_last\": 8 is not possible; it takes same, 8bit or float");
+        row("policy list", R"({"policy": []})", "c.json, policy, [] is not an object; write { … }");
         row("layer key", R"({"layers": {"a": {"weights": {}}}})",
             "c.json, layer \"a\", unknown key \"weights\"; it has weight, activation, prune");
         row("method", R"({"layers": {"a": {"weight": {"method": "pakt", "bits": 4}}}})",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "config/model_config.h"
+#include "config/layer_policy.h"
 #include "sample_catalog.h"
 
 #include <QtTest/QtTest>
@@ -22,6 +22,16 @@ ModelSummary smallNet()
     embedding.status = LayerStatus::Unsupported;
     embedding.reason = "an embedding is looked up, not multiplied";
     model.layers.push_back(embedding);
+    return model;
+}
+
+/// conv1, conv2 (a shortcut), conv3, embedding, fc.
+ModelSummary netWithShortcut()
+{
+    ModelSummary model = smallNet();
+    model.layers[1].shortcut = true;
+    model.layers.insert(model.layers.begin() + 2, test::convolution("conv3", 2, 4, 3, 8));
+    std::swap(model.layers[3], model.layers[4]);   // the last quantizable layer is not the last of the list either way
     return model;
 }
 
@@ -181,6 +191,100 @@ private slots:
         setSpec(config, "conv1", Role::Weight, QuantSpec{});
         QVERIFY(resolveLayer(config, "conv1", kCatalog).value().weight.isFloat());
         QVERIFY(configFromText(configToText(config), "text", kCatalog).value() == config);
+    }
+
+    void policyActsWhereTheDefaultsWould_data()
+    {
+        QTest::addColumn<QString>("policy");
+        QTest::addColumn<QStringList>("weights");       // of conv1, conv2, conv3, fc
+        QTest::addColumn<QStringList>("activations");
+        const QString w = QStringLiteral("bwn 1"), a = QStringLiteral("pact 4"), f = QStringLiteral("float 32"), e = QStringLiteral("uniform 8");
+        const auto row = [](const char *policy, const QStringList &weights, const QStringList &activations) {
+            QTest::newRow(policy) << QString::fromUtf8(policy) << weights << activations;
+        };
+        row(R"({})", {w, w, w, w}, {a, a, a, a});
+        row(R"({"first_last": "float"})", {f, w, w, f}, {f, a, a, f});
+        row(R"({"first_last": "8bit"})", {e, w, w, e}, {e, a, a, e});
+        row(R"({"shortcut": "float"})", {w, f, w, w}, {a, f, a, a});
+        row(R"({"first_last": "8bit", "shortcut": "float"})", {e, f, w, e}, {e, f, a, e});
+    }
+    void policyActsWhereTheDefaultsWould()
+    {
+        QFETCH(QString, policy);
+        QFETCH(QStringList, weights);
+        QFETCH(QStringList, activations);
+        const std::string text = R"({"defaults": {"weight": {"method": "bwn", "granularity": "tensor"}, "activation": {"method": "pact", "bits": 4}},
+                                     "policy": )" + policy.toStdString() + "}";
+        const auto config = parsed(text.c_str());
+        const auto resolved = resolve(config, netWithShortcut(), kCatalog);
+        QVERIFY2(resolved.has_value(), resolved ? "" : resolved.error().message.c_str());
+        int i = 0;
+        for (const char *name : {"conv1", "conv2", "conv3", "fc"}) {
+            const auto said = [](const QuantSpec &spec) { return QString::fromStdString(spec.method + ' ' + std::to_string(spec.bits)); };
+            QCOMPARE(said(resolved->at(name).weight), weights[i]);
+            QCOMPARE(said(resolved->at(name).activation), activations[i++]);
+            if (resolved->at(name).weight.method == "uniform")   // complete, by the method's own defaults
+                QCOMPARE(textParam(resolved->at(name).weight.options, "granularity"), std::string("tensor"));
+        }
+        const LayerInfo &fc = *netWithShortcut().layer("fc");
+        QVERIFY(resolveLayer(config, fc, netWithShortcut(), kCatalog).value() == resolved->at("fc"));
+    }
+
+    /// A shortcut that is also the first layer follows the rule for the first, as long as there is one.
+    void firstAndLastGoBeforeShortcuts()
+    {
+        ModelSummary model = netWithShortcut();
+        model.layers[0].shortcut = true;
+        ModelConfig config = parsed(R"({"defaults": {"weight": {"method": "bwn"}}, "policy": {"first_last": "8bit", "shortcut": "float"}})");
+        QCOMPARE(resolve(config, model, kCatalog)->at("conv1").weight.bits, 8);
+        config.policy.firstLast = LayerPolicy::Keep::Same;
+        QVERIFY(resolve(config, model, kCatalog)->at("conv1").weight.isFloat());
+    }
+
+    void policyLeavesAloneWhatIsNamedOrFloat()
+    {
+        const auto config = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 2}, "prune": {"method": "magnitude", "sparsity": 0.5}},
+                                       "policy": {"first_last": "8bit", "shortcut": "8bit"},
+                                       "layers": {"conv1": {"weight": {"method": "bwn", "bits": 1}}, "fc": {"weight": {"bits": 6}}}})");
+        const auto resolved = resolve(config, netWithShortcut(), kCatalog);
+        QVERIFY2(resolved.has_value(), resolved ? "" : resolved.error().message.c_str());
+        QCOMPARE(resolved->at("conv1").weight.method, std::string("bwn"));   // the policy counts for each role by itself
+        QVERIFY(resolved->at("conv1").activation.isFloat());                 // inputs are float by default: no 8 bits for them
+        QCOMPARE(resolved->at("conv2").weight.bits, 8);
+        QCOMPARE(resolved->at("fc").weight.bits, 6);                         // over the policy's eight, key by key
+        QCOMPARE(resolved->at("conv2").prune.method, std::string("magnitude"));
+        ModelConfig floated = config;
+        floated.policy.firstLast = LayerPolicy::Keep::Float;
+        const auto refused = resolve(floated, netWithShortcut(), kCatalog);
+        QVERIFY(!refused.has_value());
+        QVERIFY(refused.error().message.find("layer \"fc\", weight, the method \"float\" has no key \"bits\"") != std::string::npos);
+    }
+
+    void aPolicyIsAChangeOfTheLayersItMoves()
+    {
+        const ModelSummary model = netWithShortcut();
+        const auto before = parsed(R"({"defaults": {"weight": {"method": "uniform", "bits": 4}}})");
+        ModelConfig after = before;
+        after.policy = {.firstLast = LayerPolicy::Keep::Float, .shortcuts = LayerPolicy::Keep::EightBit};
+        const auto changed = diff(before, after, model, kCatalog);
+        QCOMPARE(changed.layers.size(), 3u);
+        for (const char *name : {"conv1", "conv2", "fc"})
+            QVERIFY((changed.layers.at(name) == ConfigDiff::Change{.weight = true, .activation = false}));
+    }
+
+    /// Calibration writes own entries; a policy that is set afterwards has to get past them.
+    void setPolicyActsOnCalibratedLayers()
+    {
+        const ModelSummary model = netWithShortcut();
+        ModelConfig config = parsed(R"({"defaults": {"activation": {"method": "pact", "bits": 4}},
+                                        "layers": {"conv1": {"activation": {"method": "pact", "bits": 4, "alpha": 1}},
+                                                   "conv3": {"activation": {"method": "pact", "bits": 4, "alpha": 1}}}})");
+        setPrune(config, "conv1", {"magnitude", 0.5, {}, {}});
+        setPolicy(config, {.firstLast = LayerPolicy::Keep::Float, .shortcuts = LayerPolicy::Keep::Same}, model);
+        const auto resolved = resolve(config, model, kCatalog);
+        QVERIFY(resolved->at("conv1").activation.isFloat() && resolved->at("fc").activation.isFloat());
+        QCOMPARE(resolved->at("conv1").prune.method, std::string("magnitude"));
+        QCOMPARE(resolved->at("conv3").activation.values.at("alpha"), std::vector<double>{1});
     }
 
     void mismatchIsAWarning()
