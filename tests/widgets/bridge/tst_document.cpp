@@ -31,6 +31,7 @@ private slots:
     void oneBitIsAsymmetric();
     void stepsStayInTheRange();
     void stateIsRestoredUndoably();
+    void aPolicyIsOneStep();
     void calibrationIsAbsorbedWithoutAStep();
     void baselineIsWhatBeforeMeans();
     void selectionGoesBackAndForth();
@@ -185,6 +186,30 @@ void TstDocument::stateIsRestoredUndoably()
     m_document->undoStack()->undo();
     QCOMPARE(m_document->state().weights, std::string());
     QVERIFY(m_document->isFloat());
+}
+
+/// What the policy keeps out of low bits is what the table shows, and it comes and goes with undo.
+void TstDocument::aPolicyIsOneStep()
+{
+    DocumentState state = m_document->state();
+    state.config.defaults.weight = {.method = "uniform", .bits = 2};
+    m_document->setState(state, QStringLiteral("2 bits"));
+    QCOMPARE(bits("stem"), 2);
+    state = m_document->state();
+    state.config.policy.firstLast = LayerPolicy::Keep::Float;
+    QSignalSpy changes(m_document.get(), &Document::changed);
+    m_document->setState(state, QStringLiteral("Float ends"));
+    QCOMPARE(steps(), 2);
+    QCOMPARE(changes.size(), 1);
+    const auto event = changes.first().first().value<ChangeEvent>();
+    QCOMPARE(event.diff.layers.size(), std::size_t(2));
+    QVERIFY(event.diff.layers.contains("stem") && event.diff.layers.contains("head"));
+    QVERIFY(m_document->spec("stem", Role::Weight)->isFloat() && m_document->spec("head", Role::Weight)->isFloat());
+    QCOMPARE(bits("stage1.0.conv1"), 2);
+    m_document->undoStack()->undo();
+    QCOMPARE(bits("stem"), 2);
+    m_document->undoStack()->redo();
+    QVERIFY(m_document->spec("stem", Role::Weight)->isFloat());
 }
 
 void TstDocument::calibrationIsAbsorbedWithoutAStep()
