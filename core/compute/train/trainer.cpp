@@ -24,10 +24,33 @@ namespace {
 
 constexpr std::int64_t kReestimationBatches = 100;
 constexpr int kShiftPixels = 2;
+constexpr std::size_t kMostLevels = 256;
 
 std::string policyPrefix(std::size_t index)
 {
     return "policy/" + std::to_string(index) + '/';
+}
+
+/// The levels that the epoch is evaluated with, beside what was noted of the gradients. Of a grid too fine to be drawn, the
+/// lowest and the highest.
+std::map<std::string, WeightTrace> weightTraces(const Simulation &simulation, const std::map<std::string, Histogram> &gradients)
+{
+    std::map<std::string, WeightTrace> traces;
+    const auto &bindings = simulation.executor().bindings();
+    for (std::size_t i = 0; i < bindings.size(); ++i) {
+        const Quantizer *quantizer = simulation.quantizer(i, Role::Weight);
+        if (!quantizer || !quantizer->calibrated())
+            continue;
+        const QuantGrid grid = quantizer->grid();
+        WeightTrace &trace = traces[bindings[i].info.name];
+        if (const std::size_t count = grid.levelCount(0); count <= kMostLevels)
+            trace.levels = grid.levels(0);
+        else
+            trace.levels = {grid.level(0, 0), grid.level(0, count - 1)};
+        if (const auto found = gradients.find(bindings[i].info.name); found != gradients.end())
+            trace.gradients = found->second;
+    }
+    return traces;
 }
 
 class Trainer {
@@ -215,6 +238,7 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     batch.inputs = shiftAndFlip(batch.inputs, m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
     const at::Tensor labels = m_input.training->labelled() ? m_input.training->labels.index_select(0, index) : at::Tensor();
     at::manual_seed(random());   // dropout
+    m_state->traceGradients(step + 1 == m_stepsPerEpoch);
     m_state->beginStep({m_options.seed, globalStep, totalSteps, epoch, 0});
 
     BW_ASSIGN(batch.scores, m_state->forward(batch.inputs, m_context.stop));
@@ -281,6 +305,7 @@ Status Trainer::evaluate(EpochReport &report)
         BW_ASSIGN(report.estimate, m_input.evaluation->evaluate(*simulation, options, m_context));
         report.evaluated = true;
     }
+    report.traces = weightTraces(*simulation, m_state->tracedGradients());
     report.config = simulation->configWithValues();
     report.sizeBytes = modelCost(m_input.network->summary(), report.config, m_input.foldBatchNorm).sizeBytes();
     report.state = state;

@@ -47,6 +47,7 @@ struct EpochReport {
     std::shared_ptr<const WeightsState> state;
     std::int64_t sizeBytes = 0;         ///< under the masks of this epoch
     std::map<std::string, double> numbers = {};   ///< what recipes measured
+    std::map<std::string, WeightTrace> traces = {};   ///< by layer, quantized weights only; empty where it was resumed
     bool resumed = false;               ///< read from the checkpoint, not trained now
 };
 

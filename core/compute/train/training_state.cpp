@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/training_state.h"
 
+#include "tensor/kernels.h"
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
@@ -11,6 +13,7 @@
 namespace bitwright {
 namespace {
 
+constexpr std::size_t kGradientBins = 128;
 constexpr double kSecondMoment = 0.999;   // Adam's beta 2, which loss-aware methods were published with
 
 } // namespace
@@ -250,6 +253,16 @@ at::Tensor TrainingState::quantizedWeight(Slot &slot, const at::Tensor &weight) 
     return quantized;
 }
 
+/// The weight as a tensor of its own, whose gradient is what comes out of the quantizer's backward rule.
+at::Tensor TrainingState::traced(const at::Tensor &weight, const std::string &layer)
+{
+    if (!weight.requires_grad())
+        return weight;
+    const at::Tensor seen = weight.view_as(weight);
+    seen.register_hook([this, layer](const at::Tensor &g) { m_gradients[layer] = histogramOf(g, kGradientBins); });
+    return seen;
+}
+
 Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 {
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
@@ -262,7 +275,7 @@ Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
         at::Tensor &weight = bound[std::size_t(executor.graph().parameterOf(executor.bindings()[i].weight))];
         if (m_slots[i].weightFollows)
             BW_CHECK(m_slots[i].weight->calibrate(mask.survivors(weight.detach())));
-        weight = quantizedWeight(m_slots[i], weight);
+        weight = quantizedWeight(m_slots[i], m_traceGradients ? traced(weight, executor.bindings()[i].info.name) : weight);
         applyMask(mask, bound);
     }
     return {};

@@ -31,6 +31,11 @@ public:
     /// The assignment to evaluate with: learned and given values; weights that follow have none.
     [[nodiscard]] ResolvedConfig evaluationConfig() const;
 
+    /// The next passes note what each weight's quantizer passes back.
+    void traceGradients(bool on) { m_traceGradients = on; }
+    /// What the last such pass noted, by layer; a quantizer that passes nothing back is left out.
+    [[nodiscard]] const std::map<std::string, Histogram> &tracedGradients() const { return m_gradients; }
+
     [[nodiscard]] TensorArchive save() const;
     Status restore(const TensorArchive &archive, const std::string &path);
 
@@ -78,6 +83,7 @@ private:
         [[nodiscard]] std::vector<Learnable> running() const;
     };
     at::Tensor quantizedWeight(Slot &slot, const at::Tensor &weight) const;
+    at::Tensor traced(const at::Tensor &weight, const std::string &layer);
     const FineTuneInput *m_input = nullptr;
     ResolvedConfig m_config;            ///< the input's with every mask made
     ParameterMap m_variables;           ///< every parameter and buffer of the original graph, ours to change
@@ -86,6 +92,8 @@ private:
     std::unique_ptr<Optimizer> m_optimizer;
     Tap m_tap;
     bool m_regrow = false;
+    bool m_traceGradients = false;
+    std::map<std::string, Histogram> m_gradients;
     std::set<std::size_t> m_watch;
     std::map<std::size_t, at::Tensor> m_watched;
 };

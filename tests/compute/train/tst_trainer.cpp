@@ -25,6 +25,7 @@ private Q_SLOTS:
     void learnedStepMoves();
     void foldedTrains();
     void givenWeightScaleStays();
+    void tracesLevelsAndGradients();
     void cancelStops();
     void nonFiniteLossIsNamed();
     void reestimationIsTheMeanOfBatches();
@@ -184,6 +185,40 @@ void TestTrainer::givenWeightScaleStays()
     QCOMPARE(take(fineTune(in, {}, {})).config.at("fc").weight.values, given);
     const FineTuneResult follows = take(fineTune(input(4, 32, 1), {}, {}));
     QVERIFY(follows.config.at("fc").weight.values != given);
+}
+
+/// One plain step of gradient descent: what it changed, divided by the rate, is the gradient that was traced.
+void TestTrainer::tracesLevelsAndGradients()
+{
+    for (const bool fold : {false, true}) {
+        FineTuneInput in = input(2, 32, 1, false, fold);
+        in.config.at("fc").weight = {};
+        in.options.batch = 160;
+        in.options.learningRate = 0.5;
+        in.options.momentum = in.options.weightDecay = 0;
+        in.options.schedule = "constant";
+        const FineTuneResult result = take(fineTune(in, {}, {}));
+        const auto &traces = result.history.back().traces;
+        QCOMPARE(traces.size(), in.config.size() - 1);
+        QVERIFY(!traces.contains("fc"));
+        auto simulation = take(Simulation::make(m_network, result.config, fold, *result.state));
+        const Executor &executor = m_network->executor(fold);
+        for (std::size_t i = 0; i < executor.bindings().size(); ++i) {
+            const std::string &name = executor.bindings()[i].info.name;
+            const auto found = traces.find(name);
+            if (found == traces.end())
+                continue;
+            QCOMPARE(found->second.levels, simulation->quantizer(i, Role::Weight)->grid().levels(0));
+            const Histogram &gradients = found->second.gradients;
+            QCOMPARE(std::int64_t(gradients.total()), executor.bindings()[i].info.weightCount);
+            if (fold)   // the gradient is that of the folded weight
+                continue;
+            const at::Tensor moved = (m_network->parameters(false).at(name + ".weight") - result.state->tensors.at(name + ".weight")) / 0.5;
+            const double low = moved.min().item<double>(), high = moved.max().item<double>();
+            QVERIFY2(std::abs(gradients.lo - low) < 1e-5 + 1e-3 * std::abs(low), name.c_str());
+            QVERIFY2(std::abs(gradients.hi - high) < 1e-5 + 1e-3 * std::abs(high), name.c_str());
+        }
+    }
 }
 
 void TestTrainer::cancelStops()
