@@ -4,6 +4,7 @@
 #include "engine/model_session.h"
 #include "session/engine_api.h"
 #include "store/session_store.h"
+#include "train/trainer.h"
 
 #include <functional>
 #include <memory>
@@ -59,6 +60,19 @@ private:
     void log(JobId id, LogMessage::Level level, const std::string &text, const std::string &layer = {});
     /// The node up to which the live sets of the last evaluation stay good.
     std::size_t keepPoint(ModelSession &session, const ResolvedConfig &config, const std::string &variant, bool folded);
+    /// All that fine-tuning `config` takes from a session, but metric, checkpoint and callbacks.
+    Result<FineTuneInput> trainingInput(ModelSession &session, const WeightsState &start, const ModelConfig &config,
+                                        const FineTuneOptions &options, const JobContext &context);
+    /// What stays of an epoch: its trial, recorded, and its weights, a state of the session under a name that `run` tells
+    /// apart.
+    struct KeptEpoch { TrialRecord trial; ModelConfig config; };
+    KeptEpoch keepEpoch(JobId id, ModelSession &session, const ModelConfig &config, const FineTuneInput &input, const EpochReport &epoch,
+                        const std::string &run);
+    /// One candidate of a comparison as it is, and after training from the values of `calibrated`.
+    Result<NetworkCompared> evaluateCandidate(JobId id, const CompareNetworksRequest &request, const ModelConfig &config, Metric metric,
+                                              const JobContext &context);
+    Result<NetworkCompared> trainCandidate(JobId id, const CompareNetworksRequest &request, const ModelConfig &calibrated, Metric metric,
+                                           std::size_t index, const JobContext &context);
     double floatValue(ModelSession &session, Metric metric, std::int64_t limit, const JobContext &context);
 
     const EngineOptions &m_options;
