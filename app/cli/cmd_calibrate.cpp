@@ -14,14 +14,14 @@ namespace bitwright::cli {
 namespace {
 
 struct Options {
-    std::string model, data, config, output;
+    std::string model, data, config, preset, output;
     bool weights = false;
 };
 
 Result<Output> calibrate(const Options &options, Console &console)
 {
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
-    BW_ASSIGN(auto assignment, readAssignment(*network, options.config, console));
+    BW_ASSIGN(auto assignment, readAssignment(*network, options.config, console, options.preset));
     BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
     const bool folded = assignment.config.foldBatchNorm;
     BW_ASSIGN(const bool lacks, needsActivations(*network, assignment.resolved));
@@ -50,9 +50,11 @@ Work declareCalibrate(CLI::App &app)
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
     app.add_option("--data", options->data, "Calibration data, KIND:PATH[,option=value…]")->required();
-    app.add_option("--config", options->config, "Assignment to complete")->required();
+    app.add_option("--config", options->config, "Assignment to complete");
+    addPresetOption(app, options->preset);
     app.add_option("-o,--output", options->output, "Where the completed assignment goes")->required();
     app.add_flag("--weights", options->weights, "Also store the weights' values; else they follow the weights");
+    app.parse_complete_callback([options] { needsAssignment(options->config, options->preset); });
     return [options](Console &console) { return calibrate(*options, console); };
 }
 

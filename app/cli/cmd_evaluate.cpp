@@ -7,6 +7,7 @@
 #include "engine/export_model.h"
 #include "engine/trials.h"
 #include "exporters/pack.h"
+#include "simulate/calibration.h"
 #include "simulate/evaluator.h"
 
 #include <CLI/CLI.hpp>
@@ -15,7 +16,7 @@ namespace bitwright::cli {
 
 namespace {
 
-struct Options { std::string model, data, config, metric, session; };
+struct Options { std::string model, data, config, preset, metric, session; };
 
 /// What `export --format pack` would write, or null where the network cannot be packed.
 nlohmann::json packedBytes(const std::shared_ptr<const Network> &network, const Assignment &assignment, Console &console)
@@ -31,8 +32,12 @@ Result<Output> evaluate(const Options &options, Console &console)
 {
     BW_ASSIGN(const auto store, openSession(options.session));
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
-    BW_ASSIGN(const auto assignment, readAssignment(*network, options.config, console));
+    BW_ASSIGN(auto assignment, readAssignment(*network, options.config, console, options.preset));
     BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
+    if (!options.preset.empty()) {   // a preset has no values that could have been calibrated before
+        BW_CHECK(calibrateMissing(assignment, *network, *data, console));
+        assignment.config = withValues(assignment.config, assignment.resolved, false);
+    }
     EvaluationOptions evaluation;
     evaluation.incremental = false;   // one assignment: nothing to keep
     evaluation.metric = defaultMetric(*data);
@@ -76,6 +81,7 @@ Work declareEvaluate(CLI::App &app)
     app.add_option("MODEL", options->model, "Network file")->required();
     app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]")->required();
     app.add_option("--config", options->config, "Assignment; without it the float network is measured");
+    addPresetOption(app, options->preset);
     app.add_option("--metric", options->metric, "top1, top5, agreement or sqnr (default top1, without labels agreement)")
         ->check(CLI::IsMember({"top1", "top5", "agreement", "sqnr"}));
     app.add_option("--session", options->session, "Session file that the result is added to");

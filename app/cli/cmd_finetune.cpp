@@ -27,7 +27,7 @@ namespace {
 using nlohmann::json;
 
 struct Options {
-    std::string model, data, evaluation, config, output, configOutput, session, checkpoint;
+    std::string model, data, evaluation, config, preset, output, configOutput, session, checkpoint;
     std::vector<std::string> recipes;
     bool resume = false, noAugmentation = false, noReestimation = false;
     FineTuneOptions training;
@@ -127,7 +127,7 @@ Status FineTuning::prepare()
     BW_ASSIGN(m_session, openSession(m_options.session));
     BW_ASSIGN(m_network, Network::open(m_options.model, m_console.job()));
     BW_CHECK(prepareRecipes());
-    BW_ASSIGN(m_assignment, readAssignment(*m_network, m_options.config, m_console));
+    BW_ASSIGN(m_assignment, readAssignment(*m_network, m_options.config, m_console, m_options.preset));
     BW_ASSIGN(m_training, openDataFor(*m_network, m_options.data, m_console));
     m_evaluation = m_training;
     if (!m_options.evaluation.empty() && m_options.evaluation != m_options.data) {
@@ -252,7 +252,8 @@ Work declareFinetune(CLI::App &app)
     app.add_option("MODEL", options->model, "Network file")->required();
     app.add_option("--data", options->data, "Training data, KIND:PATH[,option=value…]")->required();
     app.add_option("--eval-data", options->evaluation, "Data that each epoch is measured on (default: the training data)");
-    app.add_option("--config", options->config, "Assignment to train under")->required();
+    app.add_option("--config", options->config, "Assignment to train under");
+    addPresetOption(app, options->preset);
     app.add_option("--epochs", training.epochs, "Epochs")->required()->check(CLI::Range(1, 100000));
     app.add_option("-o,--output", options->output, "The trained network, in MODEL's own format")->required();
     app.add_option("--config-out", options->configOutput, "The assignment with all values");
@@ -271,6 +272,7 @@ Work declareFinetune(CLI::App &app)
     app.add_option("--checkpoint", options->checkpoint, "Where each epoch is saved (default: OUTPUT.checkpoint)");
     app.add_flag("--resume", options->resume, "Go on from the checkpoint; without one the training starts from the beginning and says so");
     app.add_option("--session", options->session, "Session file that each epoch is added to");
+    app.parse_complete_callback([options] { needsAssignment(options->config, options->preset); });
     return [options](Console &console) { return FineTuning(*options, console).run(); };
 }
 

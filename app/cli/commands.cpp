@@ -13,6 +13,7 @@ const std::vector<Command> &commands()
         {"stats", "Distributions of weights and layer inputs", declareStats},
         {"calibrate", "Fill in the ranges that an assignment lacks", declareCalibrate},
         {"evaluate", "Measure accuracy, size and cost", declareEvaluate},
+        {"compare", "Methods beside each other, on one layer or on the whole network", declareCompare},
         {"sweep", "Measure one layer at a time at several widths or sparsities", declareSweep},
         {"prune", "Masks by a criterion, into an assignment", declarePrune},
         {"surgery", "Remove the channels that masks emptied, for real", declareSurgery},

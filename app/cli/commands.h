@@ -31,6 +31,7 @@ Work declareQuantize(CLI::App &app);
 Work declareStats(CLI::App &app);
 Work declareCalibrate(CLI::App &app);
 Work declareEvaluate(CLI::App &app);
+Work declareCompare(CLI::App &app);
 Work declareSweep(CLI::App &app);
 Work declarePrune(CLI::App &app);
 Work declareSurgery(CLI::App &app);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "inputs.h"
 
+#include "base/names.h"
 #include "quant/quantizer.h"
 #include "simulate/calibration.h"
 #include "simulate/masking.h"
@@ -36,7 +37,30 @@ Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const
     return openData(spec, context);
 }
 
-Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console)
+void addPresetOption(CLI::App &app, std::string &preset)
+{
+    app.add_option("--preset", preset, "The assignment of a paper (see methods); with --config its masks stay and its quantizers go");
+}
+
+void needsAssignment(const std::string &config, const std::string &preset)
+{
+    if (config.empty() && preset.empty())
+        throw CLI::RequiredError("--config");
+}
+
+Result<const Preset *> presetNamed(const std::string &id)
+{
+    if (const Preset *preset = findPreset(id))
+        return preset;
+    std::vector<std::string> ids;
+    for (const Preset &preset : presets())
+        ids.push_back(preset.id);
+    const std::string near = closestName(id, ids);
+    return fail(ErrorKind::Invalid, "--preset " + id + ", there is no such preset; " +
+                                        (near.empty() ? std::string("`methods` lists them") : "did you mean \"" + near + "\"?"));
+}
+
+Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console, const std::string &preset)
 {
     Assignment assignment;
     const auto &summary = network.summary();
@@ -45,9 +69,13 @@ Result<Assignment> readAssignment(const Network &network, const std::string &pat
         if (!assignment.config.modelSha.empty() && assignment.config.modelSha != summary.sha256)
             console.warn("warning: " + path + " was made for another file than " + summary.path + "; its values may not fit");
     }
+    if (!preset.empty()) {
+        BW_ASSIGN(const Preset *named, presetNamed(preset));
+        assignment.config = withPreset(std::move(assignment.config), *named);
+    }
     auto resolved = resolve(assignment.config, summary, methodCatalog());
     if (!resolved)
-        return fail(resolved.error().kind, path + ": " + resolved.error().message, resolved.error().context);
+        return fail(resolved.error().kind, (preset.empty() ? path : "--preset " + preset) + ": " + resolved.error().message, resolved.error().context);
     assignment.resolved = std::move(*resolved);
     BW_CHECK(fillMasks(assignment.resolved, network, assignment.config.foldBatchNorm, {}));
     assignment.config.modelSha = summary.sha256;

@@ -3,7 +3,7 @@
 
 #include "console.h"
 
-#include "config/model_config.h"
+#include "config/presets.h"
 #include "data/dataset.h"
 #include "simulate/network.h"
 #include "store/session_store.h"
@@ -13,6 +13,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+namespace CLI { class App; }
 
 namespace bitwright::cli {
 
@@ -30,9 +32,15 @@ struct Assignment {
     ModelConfig config;
     ResolvedConfig resolved;
 };
-/// Reads an assignment for a network, or gives the all-float one for an empty path. One made for another file is a
-/// warning; a layer that the network lacks, an error.
-Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console);
+/// Reads an assignment for a network, or gives the all-float one for an empty path; `preset` replaces its quantizers. One
+/// made for another file is a warning; a layer that the network lacks, an error.
+Result<Assignment> readAssignment(const Network &network, const std::string &path, Console &console, const std::string &preset = {});
+/// Declares --preset.
+void addPresetOption(CLI::App &app, std::string &preset);
+/// Throws the CLI::ValidationError of a command that needs --config or --preset and got neither.
+void needsAssignment(const std::string &config, const std::string &preset);
+/// The preset of --preset, or an error that names what there is.
+Result<const Preset *> presetNamed(const std::string &id);
 /// The same with the activations that lack values calibrated on the first 512 samples of `data`.
 Status calibrateMissing(Assignment &assignment, const Network &network, const Dataset &data, Console &console);
 

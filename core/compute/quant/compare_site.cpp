@@ -2,6 +2,7 @@
 #include "quant/compare_site.h"
 
 #include "cost/entropy.h"
+#include "cost/size_model.h"
 #include "quant/quantize_tensor.h"
 #include "stats/divergence.h"
 #include "tensor/guarded.h"
@@ -121,6 +122,17 @@ Result<CompareReady> compareSite(const PreviewSource &source, const QuantSpec &s
             out.warning += (out.warning.empty() ? "" : "; ") + bad;
         return out;
     });
+}
+
+double siteSizeBits(const LayerInfo &layer, const QuantSpec &spec, const Mask &mask)
+{
+    ModelSummary alone;
+    alone.layers = {layer};
+    ResolvedConfig config;
+    config[layer.name].weight = spec;
+    config[layer.name].prune.mask = mask;
+    const LayerCost cost = modelCost(alone, config, false).layers.at(layer.name);
+    return cost.weightBits + cost.sideBits;
 }
 
 } // namespace bitwright

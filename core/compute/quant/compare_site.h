@@ -12,4 +12,7 @@ namespace bitwright {
 /// Fails where the method refuses the site or the bits.
 Result<CompareReady> compareSite(const PreviewSource &source, const QuantSpec &spec);
 
+/// Its size: the layer's weight with its side data as the size model counts it.
+double siteSizeBits(const LayerInfo &layer, const QuantSpec &spec, const Mask &mask);
+
 } // namespace bitwright

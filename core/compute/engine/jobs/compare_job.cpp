@@ -13,18 +13,6 @@ namespace {
 
 constexpr const char *kEvaluationPhase = "evaluating", *kTrainingPhase = "fine-tuning";
 
-/// The layer's weight with its side data as the size model counts it.
-double sizeBits(const LayerInfo &layer, const QuantSpec &spec, const Mask &mask)
-{
-    ModelSummary alone;
-    alone.layers = {layer};
-    ResolvedConfig config;
-    config[layer.name].weight = spec;
-    config[layer.name].prune.mask = mask;
-    const LayerCost cost = modelCost(alone, config, false).layers.at(layer.name);
-    return cost.weightBits + cost.sideBits;
-}
-
 } // namespace
 
 Status JobHost::job(JobId id, const CompareRequest &request, const JobContext &context)
@@ -41,7 +29,7 @@ Status JobHost::job(JobId id, const CompareRequest &request, const JobContext &c
         if (auto compared = compareSite(*source, request.specs[i])) {
             event = std::move(*compared);
             if (request.role == Role::Weight && layer)
-                event.sizeBits = sizeBits(*layer, event.spec, request.mask);
+                event.sizeBits = siteSizeBits(*layer, event.spec, request.mask);
         } else {
             event.layer = request.layer;
             event.role = request.role;
@@ -120,8 +108,14 @@ Status JobHost::job(JobId id, const CompareNetworksRequest &request, const JobCo
             context.progress(title, std::int64_t(i) * kParts + (counts ? p.done * kParts / p.total : 0),
                              std::int64_t(request.candidates.size()) * kParts);
         };
-        const auto report = [&](Result<NetworkCompared> &result, bool trained) {
-            NetworkCompared event = result ? *result : NetworkCompared{.config = config, .error = result.error().message};
+        const auto report = [&](Result<NetworkCompared> result, bool trained) {
+            NetworkCompared event;
+            if (result) {
+                event = std::move(*result);
+            } else {
+                event.config = config;
+                event.error = result.error().message;
+            }
             event.job = id;
             event.index = i;
             event.title = title;
