@@ -10,9 +10,9 @@ namespace {
 
 using Keep = LayerPolicy::Keep;
 
-// First and last layer and shortcuts as in methods.md A4. Papers that it does not list: BNN, BinaryConnect, LAB and INQ
-// quantize every layer; WRPN, Balanced Quantization and QIL leave first and last in float, APoT gives them 8 bits, all
-// four from memory.
+// First and last layer and shortcuts as in methods.md A4. Papers that it does not list: APoT's released code for CIFAR has
+// 8 bits at both ends, WRPN's re-implementation (IntelLabs/distiller) leaves them in float. From memory: BinaryConnect, BNN,
+// LAB and INQ quantize every layer, Balanced Quantization and QIL leave both ends in float.
 constexpr LayerPolicy kAll{};
 constexpr LayerPolicy kFloatEnds{.firstLast = Keep::Float, .shortcuts = Keep::Same};
 constexpr LayerPolicy kFloatEndsAndShortcuts{.firstLast = Keep::Float, .shortcuts = Keep::Float};
