@@ -27,11 +27,12 @@ public:
 
 private:
     using Values = std::set<ValueId>;
-    using Seen = std::set<std::pair<ValueId, bool>>;   ///< with what was known of the way to it
+    using Reached = std::pair<ValueId, bool>;   ///< and whether a convolution lies on the way to it
     void noteReads(const Argument &argument, std::size_t node);
     [[nodiscard]] bool isPointwise(const Node &node) const;
     [[nodiscard]] Values starts(ValueId input) const;
-    [[nodiscard]] bool isConvolvedFrom(ValueId value, const Values &starts, bool convolved, Seen &seen) const;
+    void addInputs(const Argument &argument, bool convolved, std::vector<Reached> &to) const;
+    [[nodiscard]] bool isConvolvedFrom(ValueId value, const Values &starts, ValueId without) const;
 
     const Graph &m_graph;
     std::map<ValueId, const Parameter *> m_parameters;
@@ -90,22 +91,38 @@ Search::Values Search::starts(ValueId input) const
     return found;
 }
 
-/// Whether a value is made, by at least one convolution on the way, of one of `starts`.
-bool Search::isConvolvedFrom(ValueId value, const Values &starts, bool convolved, Seen &seen) const
+/// The tensors that a node computes with, less parameters.
+void Search::addInputs(const Argument &argument, bool convolved, std::vector<Reached> &to) const
 {
-    if (starts.contains(value))
-        return convolved;
-    const auto producer = m_producer.find(value);
-    if (producer == m_producer.end() || !seen.insert({value, convolved}).second)
-        return false;
-    const Node &node = m_graph.nodes[producer->second];
-    const bool here = convolved || isConvolution(node);
-    const auto any = [&](const Argument &argument, const auto &self) -> bool {
-        if (argument.kind == Kind::Value && !m_parameters.contains(argument.value) && isConvolvedFrom(argument.value, starts, here, seen))
-            return true;
-        return std::ranges::any_of(argument.list, [&](const Argument &element) { return self(element, self); });
-    };
-    return std::ranges::any_of(node.arguments, [&](const Argument &argument) { return any(argument, any); });
+    if (argument.kind == Kind::Value && !m_parameters.contains(argument.value))
+        to.emplace_back(argument.value, convolved);
+    for (const Argument &element : argument.list)
+        addInputs(element, convolved, to);
+}
+
+/// Whether a value is made, by at least one convolution on the way, of one of `starts`, other than through `without`.
+bool Search::isConvolvedFrom(ValueId value, const Values &starts, ValueId without) const
+{
+    std::set<Reached> seen;
+    std::vector<Reached> open{{value, false}};
+    while (!open.empty()) {
+        const auto [at, convolved] = open.back();
+        open.pop_back();
+        if (at == without || !seen.emplace(at, convolved).second)
+            continue;
+        if (starts.contains(at)) {
+            if (convolved)
+                return true;
+            continue;
+        }
+        const auto producer = m_producer.find(at);
+        if (producer == m_producer.end())
+            continue;
+        const Node &node = m_graph.nodes[producer->second];
+        for (const Argument &argument : node.arguments)
+            addInputs(argument, convolved || isConvolution(node), open);
+    }
+    return false;
 }
 
 bool Search::isShortcut(std::size_t index) const
@@ -128,9 +145,8 @@ bool Search::isShortcut(std::size_t index) const
             if (plainName(node.op) != "add" || node.arguments[0].kind != Kind::Value || node.arguments[1].kind != Kind::Value)
                 continue;
             const ValueId other = node.arguments[node.arguments[0].value == value ? 1 : 0].value;
-            const ValueId own = convolution.outputs[0];
-            Seen seen{{own, false}, {own, true}};   // another path: not one that goes on from this very result
-            if (isConvolvedFrom(other, begins, false, seen))
+            // another path: not one that goes on from this very result
+            if (isConvolvedFrom(other, begins, convolution.outputs[0]))
                 return true;
         }
     }

@@ -231,6 +231,25 @@ private Q_SLOTS:
         QCOMPARE(end(m_engine->submit(next)).outcome, JobOutcome::Finished);
     }
 
+    /// What the levels-over-time plot is drawn from.
+    void trainingTracesItsWeights()
+    {
+        FineTuneRequest request;
+        request.config.defaults.weight = {.method = "kmeans", .bits = 2};
+        request.config.policy.firstLast = LayerPolicy::Keep::Float;
+        request.options.epochs = 2;
+        request.options.optimizer = "adam";
+        request.options.learningRate = 0.01;
+        const auto epochs = all<TrainingEpoch>(run(request));
+        QCOMPARE(epochs.size(), 2U);
+        for (const TrainingEpoch &epoch : epochs) {
+            QVERIFY(!epoch.traces.contains("stem.0") && !epoch.traces.contains("fc"));
+            QCOMPARE(epoch.traces.at(kLayer).levels.size(), 4U);
+            QVERIFY(std::ranges::is_sorted(epoch.traces.at(kLayer).levels));
+        }
+        QVERIFY(epochs[0].traces.at(kLayer).levels != epochs[1].traces.at(kLayer).levels);
+    }
+
     void impossibleListsFailAtOnce()
     {
         CompareNetworksRequest request;
