@@ -60,7 +60,7 @@ Application::Application(Launch launch)
         *m_document, *m_controller, *m_session, *m_settings,
         counted(threads, tr("CPU, %1 thread"), tr("CPU, %1 threads")), toQString(samplesFolder()),
         new DistributionPanel(*m_document, *m_controller), new TradeoffPanel(*m_document, *m_controller),
-        new TrainingCurves(*m_controller), masks});
+        new TrainingCurves(*m_document, *m_controller), masks});
     connect(masks, &MaskPanel::pruneRequested, m_window->actions()->prune, &QAction::trigger);
 }
 
@@ -90,7 +90,7 @@ void Application::start()
         }
         applyConfig();
         if (!m_launch.tab.isEmpty() && !m_window->showTab(m_launch.tab))
-            fail(tr("--show %1, there is no such tab; use distributions, masks, layers, trade-off, training or jobs").arg(m_launch.tab));
+            fail(tr("--show %1, there is no such tab; use distributions, masks, compare, layers, trade-off, training or jobs").arg(m_launch.tab));
     });
     m_window->show();
     if (!m_launch.screenshot.isEmpty())

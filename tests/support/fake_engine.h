@@ -17,7 +17,7 @@
 
 namespace bitwright {
 
-/// The uniform method as far as the window needs it.
+/// A few methods of different families as far as the window needs them; "refuser" is a made-up one that never works.
 inline Catalog fakeCatalog()
 {
     const auto choice = [](const char *name, std::vector<std::string> choices, const char *help) {
@@ -59,6 +59,7 @@ inline Catalog fakeCatalog()
                        choice("granularity", {"tensor", "channel"}, "One step for the tensor, or one per output channel."),
                        choice("range", {"minmax", "percentile", "mse", "kl", "aciq"}, "How the range is found."), percentile,
                        flag("learned_step", false, "Fine-tuning learns the step (LSQ).")};
+    uniform.family = "uniform";
     uniform.values = {"scale", "zero_point"};
     uniform.summary = "Levels at equal distances.";
     MethodTraits binary;
@@ -68,8 +69,27 @@ inline Catalog fakeCatalog()
     binary.year = 2016;
     binary.roles = {Role::Weight};
     binary.minimumBits = binary.maximumBits = 1;
+    binary.family = "binary";
     binary.values = {"scale"};
     binary.summary = "Plus or minus the mean magnitude.";
+    MethodTraits codebook;
+    codebook.id = "kmeans";
+    codebook.title = "k-means sharing";
+    codebook.paper = "Han et al., ICLR 2016";
+    codebook.year = 2016;
+    codebook.family = "codebook";
+    codebook.roles = {Role::Weight};
+    codebook.options = {choice("init", {"linear", "density", "random"}, "Where the centroids start.")};
+    codebook.values = {"codebook"};
+    codebook.summary = "Shared values at the centres of clusters.";
+    MethodTraits refuser = codebook;
+    refuser.id = "refuser";
+    refuser.title = "Refuser";
+    refuser.family = "learned";
+    refuser.roles = {Role::Weight, Role::Activation};
+    refuser.minimumBits = 2;
+    refuser.options.clear();
+    refuser.values.clear();
     MethodTraits magnitude;
     magnitude.id = "magnitude";
     magnitude.title = "Magnitude";
@@ -86,7 +106,7 @@ inline Catalog fakeCatalog()
     l1.structured = true;
     l1.summary = "The output channels with the least sum of magnitudes go.";
     l1.options.clear();
-    std::vector<MethodTraits> methods{uniform, binary, magnitude, l1};
+    std::vector<MethodTraits> methods{uniform, binary, codebook, refuser, magnitude, l1};
     for (MethodTraits &recipe : recipeTraits({magnitude.id, l1.id}))
         methods.push_back(std::move(recipe));
     return Catalog(std::move(methods));
@@ -321,6 +341,39 @@ public:
         return event;
     }
 
+    static CompareReady compared(JobId job, const CompareRequest &request, std::size_t index, const LayerInfo &layer)
+    {
+        const QuantSpec &spec = request.specs[index];
+        CompareReady event;
+        event.job = job;
+        event.index = index;
+        event.layer = layer.name;
+        event.role = request.role;
+        event.spec = spec;
+        if (spec.method == "refuser") {
+            event.error = "refuser, one value only; choose another method";
+            event.sqnrDb = std::numeric_limits<double>::quiet_NaN();
+            return event;
+        }
+        PreviewRequest alone;
+        alone.layer = layer.name;
+        alone.role = request.role;
+        alone.spec = spec;
+        alone.errorAgainstBits = false;
+        const PreviewReady answer = preview(job, alone, statistics(job, layer, request.role).histogram);
+        event.grid.uniform = false;
+        event.grid.groups.emplace_back();
+        event.grid.groups[0].levels = answer.grid.levels();
+        event.grid.groups[0].thresholds = answer.grid.thresholds();
+        event.mse = answer.mse;
+        event.sqnrDb = answer.sqnrDb;
+        event.entropyBits = 0.8 * spec.bits;
+        event.sizeBits = request.role == Role::Weight ? double(layer.weightCount * spec.bits + 32) : 0;
+        if (spec.method == "uniform" && spec.bits == 2)
+            event.warning = "2 bits symmetric has 3 levels";
+        return event;
+    }
+
 private:
     static Histogram bell(double lo, double hi, double sigma, double mean, std::size_t bins, double count)
     {
@@ -496,8 +549,26 @@ private:
             TrainingEpoch event{job, epoch + 1, 0.4, trial(request.config, weights, "epoch", 2000), weights, request.config};
             event.trial.id = ++m_lastTrial;
             event.trial.epoch = epoch + 1;
+            event.traces = traces(request.config, epoch);
             emitEvent(event);
         }
+    }
+    /// Levels that draw together from epoch to epoch, and gradients around zero.
+    [[nodiscard]] std::map<std::string, WeightTrace> traces(const ModelConfig &config, int epoch) const
+    {
+        std::map<std::string, WeightTrace> found;
+        const Result<ResolvedConfig> resolved = m_model ? resolve(config, *m_model, m_catalog) : ResolvedConfig();
+        for (const auto &[name, layer] : resolved ? *resolved : ResolvedConfig()) {
+            if (layer.weight.isFloat())
+                continue;
+            const int count = 1 << std::min(layer.weight.bits, 4);
+            WeightTrace trace;
+            for (int i = 0; i < count; ++i)
+                trace.levels.push_back((2.0 * i / (count - 1) - 1) * std::pow(0.9, epoch));
+            trace.gradients = bell(-0.004, 0.004, 0.001, 0, 128, 2304);
+            found[name] = trace;
+        }
+        return found;
     }
     void reply(JobId job, const ExportRequest &request)
     {
@@ -548,8 +619,35 @@ private:
     }
     void reply(JobId, const SurgeryRequest &) {}
     void reply(JobId, const PackSizeRequest &) {}
-    void reply(JobId, const CompareRequest &) {}
-    void reply(JobId, const CompareNetworksRequest &) {}
+    /// Levels at equal distances whatever the method; `refuser` refuses.
+    void reply(JobId job, const CompareRequest &request)
+    {
+        const LayerInfo *layer = m_model ? m_model->layer(request.layer) : nullptr;
+        for (std::size_t i = 0; layer && i < request.specs.size(); ++i)
+            emitEvent(compared(job, request, i, *layer));
+    }
+    void reply(JobId job, const CompareNetworksRequest &request)
+    {
+        for (std::size_t i = 0; i < request.candidates.size(); ++i) {
+            const auto &[title, config] = request.candidates[i];
+            NetworkCompared event{job, i, title, false, trial(config, request.weights, "evaluation", 2000), config, {}, {}};
+            if (config.defaults.weight.method == "refuser") {
+                event.error = "refuser, this network has no channels for it; choose another method";
+                emitEvent(event);
+                continue;
+            }
+            event.trial.id = ++m_lastTrial;
+            emitEvent(event);
+            if (request.training.epochs == 0)
+                continue;
+            event.trained = true;
+            event.weights = "compared-" + std::to_string(i + 1);
+            event.trial = trial(config, event.weights, "epoch", 2000);
+            event.trial.id = ++m_lastTrial;
+            event.trial.epoch = request.training.epochs;
+            emitEvent(event);
+        }
+    }
 
     Catalog m_catalog = fakeCatalog();
     std::mutex m_mutex;   // guards the sink

@@ -2,6 +2,7 @@
 #include "bridge/document.h"
 
 #include "bridge/change_state.h"
+#include "config/layer_policy.h"
 #include "config/uniform_form.h"
 #include "session/weights_name.h"
 #include "util/format.h"
@@ -309,6 +310,31 @@ Result<QuantSpec> Document::defaultSpec(Role role, int bits) const
                                         " bits; choose other bits");
 }
 
+Result<QuantSpec> Document::freshSpec(const std::string &id, Role role, int bits) const
+{
+    const MethodTraits *method = m_catalog.quantizer(id);
+    if (!method || !canDo(*method, role))
+        return fail(ErrorKind::Invalid, id + " does not quantize " + roleName(role) + "s; choose another method");
+    if (bits < method->minimumBits || bits > method->maximumBits)
+        return fail(ErrorKind::Invalid, id + " has " + text(method->minimumBits) + " to " + text(method->maximumBits) + " bits; choose among them");
+    BW_ASSIGN(auto options, freshOptions(*method, role));
+    QuantSpec spec{.method = id, .bits = bits, .options = std::move(options), .values = {}};
+    if (bits == 1)
+        allowOneBit(spec, role);
+    return spec;
+}
+
+LayerPolicy::Keep Document::keptAs(const std::string &name, Role role) const
+{
+    const LayerInfo *info = layer(name);
+    if (!info || info->status != LayerStatus::Quantizable)
+        return LayerPolicy::Keep::Same;
+    const auto own = m_state.config.layers.find(name);
+    const std::optional<std::string> &beneath = m_state.config.defaults.of(role).method;
+    const bool acts = beneath && *beneath != kFloatMethod && (own == m_state.config.layers.end() || !own->second.of(role).method);
+    return acts ? keepFor(m_state.config.policy, *info, *m_model) : LayerPolicy::Keep::Same;
+}
+
 LayerNames Document::quantizedLayers() const
 {
     LayerNames names;
@@ -406,9 +432,9 @@ void Document::setOption(const LayerNames &layers, const std::vector<Role> &role
               });
 }
 
-void Document::setSpec(const LayerNames &layers, Role role, const QuantSpec &value)
+void Document::setSpec(const LayerNames &layers, Role role, const QuantSpec &value, const QString &text)
 {
-    editSites(tr("Quantize %1").arg(siteText(layers, {role})), layers, {role},
+    editSites(text.isEmpty() ? tr("Quantize %1").arg(siteText(layers, {role})) : text, layers, {role},
               [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
                   site = value;
                   return {};
@@ -418,7 +444,7 @@ void Document::setSpec(const LayerNames &layers, Role role, const QuantSpec &val
 void Document::setValues(const std::string &name, Role role, const std::map<std::string, std::vector<double>> &values,
                          quint64 drag)
 {
-    editSites(tr("Range of %1").arg(siteText({name}, {role})), {name}, {role},
+    editSites((values.contains("codebook") ? tr("Levels of %1") : tr("Range of %1")).arg(siteText({name}, {role})), {name}, {role},
               [&](const LayerInfo &, Role, QuantSpec &site) -> Status {
                   if (site.isFloat())
                       return {};
@@ -436,6 +462,45 @@ void Document::setValues(const std::string &name, Role role, const std::map<std:
 void Document::endDrag()
 {
     emit dragEnded();
+}
+
+void Document::setPolicy(const LayerPolicy &policy)
+{
+    edit(tr("First, last and shortcut layers"), [&](ModelConfig &config) -> Status {
+        for (const Role role : {Role::Weight, Role::Activation})
+            makeDefault(config, role, policy);
+        bitwright::setPolicy(config, policy, *m_model);
+        return {};
+    });
+}
+
+/// A policy acts where the defaults quantize. An assignment that was made layer by layer has none: what most of the
+/// quantized layers have becomes the default, and those in float say so themselves.
+void Document::makeDefault(ModelConfig &config, Role role, const LayerPolicy &policy) const
+{
+    if (policy == LayerPolicy{} || config.defaults.of(role).method)
+        return;
+    std::vector<std::pair<QuantSpec, int>> seen;
+    const auto isKept = [&](const std::string &name) { return keepFor(policy, *layer(name), *m_model) != LayerPolicy::Keep::Same; };
+    for (const auto &[name, site] : m_resolved) {
+        QuantSpec spec = site.of(role);
+        if (spec.isFloat() || isKept(name))
+            continue;
+        spec.values.clear();
+        const auto same = std::ranges::find(seen, spec, &std::pair<QuantSpec, int>::first);
+        if (same == seen.end())
+            seen.emplace_back(spec, 1);
+        else
+            ++same->second;
+    }
+    const auto most = std::ranges::max_element(seen, {}, &std::pair<QuantSpec, int>::second);
+    if (most == seen.end())
+        return;
+    config.defaults.of(role) = {.method = most->first.method, .bits = most->first.bits, .options = most->first.options};
+    for (const auto &[name, site] : m_resolved) {
+        if (site.of(role).isFloat() && !isKept(name))
+            bitwright::setSpec(config, name, role, floatSpec());
+    }
 }
 
 void Document::setFoldBatchNorm(bool fold)

@@ -73,6 +73,11 @@ public:
     [[nodiscard]] std::int64_t floatSizeBytes() const;
     /// What a float tensor becomes when a person only says bits: the first quantizer that can do them.
     [[nodiscard]] Result<QuantSpec> defaultSpec(Role role, int bits) const;
+    /// What a person gets who chooses this method: its options at their defaults for the role. Errors: no such method, a
+    /// role or bits that it cannot do.
+    [[nodiscard]] Result<QuantSpec> freshSpec(const std::string &method, Role role, int bits) const;
+    /// What the policy makes of a tensor that the defaults would quantize; Same where it leaves it alone.
+    [[nodiscard]] LayerPolicy::Keep keptAs(const std::string &layer, Role role) const;
     /// Names of the layers of which at least one tensor is quantized.
     [[nodiscard]] LayerNames quantizedLayers() const;
     /// Names of the layers that have a mask.
@@ -104,7 +109,11 @@ public:
     }
     void setOption(const LayerNames &layers, const std::vector<Role> &roles, const std::string &name,
                    const std::optional<ParamValue> &value);
-    void setSpec(const LayerNames &layers, Role role, const QuantSpec &spec);
+    /// `text` names the step; empty for a plain one.
+    void setSpec(const LayerNames &layers, Role role, const QuantSpec &spec, const QString &text = {});
+    /// What is kept out of low bits. Where layers were set one by one, what most of them have becomes the default, so that
+    /// the policy has something to act on.
+    void setPolicy(const LayerPolicy &policy);
     /// Values such as "scale" and "zero_point" (dragging a clip handle). Calls with the same non-zero `drag` become one
     /// step. The other values of the site stay; an empty list takes a value away.
     void setValues(const std::string &layer, Role role, const std::map<std::string, std::vector<double>> &values,
@@ -172,6 +181,7 @@ private:
                    quint64 drag = 0);
     void push(const DocumentState &next, const QString &text, quint64 drag);
     void take(const DocumentState &next, ChangeEvent event);
+    void makeDefault(ModelConfig &config, Role role, const LayerPolicy &policy) const;
     void select(const SelectionEntry &entry);
 
     const Catalog &m_catalog;

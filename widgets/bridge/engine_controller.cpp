@@ -279,6 +279,32 @@ JobId EngineController::askWeight(const std::string &layer, const std::string &c
     return m_weight = submit(std::move(request), false);
 }
 
+JobId EngineController::compare(const std::string &layer, Role role, std::vector<QuantSpec> specs)
+{
+    supersede(m_compare);
+    if (!m_document.isQuantizable(layer) || specs.empty())
+        return 0;
+    CompareRequest request;
+    request.layer = layer;
+    request.role = role;
+    request.specs = std::move(specs);
+    request.foldBatchNorm = m_document.config().foldBatchNorm;
+    request.weights = m_document.state().weights;
+    if (role == Role::Weight)
+        request.mask = m_document.mask(layer);
+    return m_compare = submit(std::move(request), false);
+}
+
+JobId EngineController::compareNetworks(CompareNetworksRequest request)
+{
+    supersede(m_networks);
+    if (!m_document.model() || request.candidates.empty())
+        return 0;
+    request.metric = metric();
+    request.weights = m_document.state().weights;
+    return m_networks = submit(std::move(request));
+}
+
 JobId EngineController::exportModel(const ExportRequest &request)
 {
     m_results.lastExport.reset();
@@ -360,8 +386,8 @@ void EngineController::reset()
     for (auto &[site, job] : m_previews)
         supersede(job);
     m_previews.clear();
-    supersede(m_sensitivity);
-    supersede(m_correct);
+    for (JobId *job : {&m_sensitivity, &m_correct, &m_compare, &m_networks})
+        supersede(*job);
     m_results = {};
     m_data = {};
     m_channel = -1;
@@ -521,7 +547,7 @@ void EngineController::handle(const JobEnded &event)
         if (*job == event.job)
             *job = 0;
     }
-    for (JobId *job : {&m_sensitivity, &m_correct})
+    for (JobId *job : {&m_sensitivity, &m_correct, &m_compare, &m_networks})
         if (*job == event.job)
             *job = 0;
     emit jobEnded(event.job, event.outcome, event.error);
@@ -679,12 +705,17 @@ void EngineController::handle(const PackSizeReady &event)
 
 void EngineController::handle(const CompareReady &event)
 {
-    emit compareReady(event);
+    if (event.job == m_compare)
+        emit compareReady(event);
 }
 
 void EngineController::handle(const NetworkCompared &event)
 {
-    emit networkCompared(event);
+    // What was measured stays, also of a comparison that another one replaced.
+    if (event.error.empty())
+        addTrial(event.trial);
+    if (event.job == m_networks)
+        emit networkCompared(event);
 }
 
 void EngineController::handle(const LogMessage &event)

@@ -72,6 +72,11 @@ public:
     JobId fineTune(const FineTuneOptions &options);
     /// One layer's values for the picture of its mask, under the document's weights state; supersedes the last.
     JobId askWeight(const std::string &layer, const std::string &criterion = {}, const ParamValues &options = {});
+    /// Each of these specs on one site of the present weights; supersedes the last comparison of a layer.
+    JobId compare(const std::string &layer, Role role, std::vector<QuantSpec> specs);
+    /// Each of these assignments on the whole data, one after the other; a job that a person sees. Supersedes a running one.
+    JobId compareNetworks(CompareNetworksRequest request);
+    [[nodiscard]] JobId networkComparisonJob() const { return m_networks; }
     JobId exportModel(const ExportRequest &request);
     void cancel(JobId job);
     /// The job that a person would mean by Esc: the newest visible one that still runs or waits.
@@ -178,7 +183,7 @@ private:
     std::int64_t m_channel = -1;
 
     JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0, m_weight = 0;
-    JobId m_sensitivity = 0, m_correct = 0;
+    JobId m_sensitivity = 0, m_correct = 0, m_compare = 0, m_networks = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
     DocumentState m_pruneFrom;                   // what the masks were asked for

@@ -78,7 +78,10 @@ void BitsDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option, 
     painter->setRenderHint(QPainter::Antialiasing);
     QColor fill = colour;
     fill.setAlphaF(opt.state & QStyle::State_Selected ? 0.9F : isDark(opt.palette) ? 0.26F : 0.18F);
-    painter->setPen(QPen(colour, 1));
+    // Dashed: the policy says so, not the layer itself.
+    const bool kept = index.data(LayerTableModel::KeptRole).toBool();
+    painter->setPen(QPen(kept ? opt.palette.color(opt.state & QStyle::State_Selected ? QPalette::HighlightedText : QPalette::Text) : colour, 1,
+                         kept ? Qt::DashLine : Qt::SolidLine));
     painter->setBrush(fill);
     painter->drawRoundedRect(chip.adjusted(0.5, 0.5, -0.5, -0.5), 4, 4);
     painter->setFont(opt.font);

@@ -362,9 +362,12 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
     case ActivationMethod: {
         const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
         const MethodTraits *method = spec ? m_document.catalog().quantizer(spec->method) : nullptr;
-        return method ? tr("%1. %2\n%3").arg(toQString(method->title), toQString(method->summary), toQString(method->paper))
-                      : tr("Not quantized. Choose a method or press 1 to 8.");
+        const QString what = method ? tr("%1. %2\n%3").arg(toQString(method->title), toQString(method->summary), toQString(method->paper))
+                                    : tr("Not quantized. Choose a method or press 1 to 8.");
+        return keptText(info, roleOf(column)) + what;
     }
+    case WeightBits:
+    case ActivationBits: return keptText(info, roleOf(column)) + tr(header(column).help);
     case Sensitivity: return sensitivityTip(info);
     case SizeNow: {
         const double now = kilobytes(m_document.cost(), info.name), before = kilobytes(m_document.baselineCost(), info.name);
@@ -373,6 +376,17 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
     }
     default: return tr(header(column).help);
     }
+}
+
+/// Why the policy gives a layer other bits than the rest; empty where it does not.
+QString LayerTableModel::keptText(const LayerInfo &info, Role role) const
+{
+    const LayerPolicy::Keep keep = m_document.keptAs(info.name, role);
+    if (keep == LayerPolicy::Keep::Same)
+        return {};
+    const QString how = keep == LayerPolicy::Keep::Float ? tr("in float") : tr("at 8 bit");
+    return (info.shortcut && m_document.config().policy.shortcuts == keep ? tr("Kept %1: a shortcut. ") : tr("Kept %1: the first or the last layer. ")).arg(how) +
+           tr("Set its bits to change that, or the policy below the table.") + QChar(u'\n');
 }
 
 bool LayerTableModel::differs(const LayerInfo &info, Column column) const
@@ -418,6 +432,7 @@ QVariant LayerTableModel::data(const QModelIndex &index, int role) const
     case CurveRole: return column == Sensitivity ? QVariant::fromValue(sensitivityCurve(info)) : QVariant();
     case MethodsRole: return isMethod(column) ? QVariant(methods(roleOf(column))) : QVariant();
     case DiffersRole: return differs(info, column);
+    case KeptRole: return able && isEditable(column) && m_document.keptAs(info.name, roleOf(column)) != LayerPolicy::Keep::Same;
     default: return {};
     }
 }

@@ -29,6 +29,7 @@ public:
         CurveRole,      ///< QList<QPointF>: the metric against sparsity, both 0 to 1
         MethodsRole,    ///< QStringList of ids that the cell may take
         DiffersRole,    ///< the cell's choice is not the pinned baseline's
+        KeptRole,       ///< the policy keeps the cell's tensor out of low bits
     };
 
     /// Both must outlive the model.
@@ -62,6 +63,7 @@ private:
     [[nodiscard]] QList<double> strip(const std::string &layer) const;
     [[nodiscard]] QStringList methods(Role role) const;
     [[nodiscard]] bool differs(const LayerInfo &info, Column column) const;
+    [[nodiscard]] QString keptText(const LayerInfo &info, Role role) const;
 
     Document &m_document;
     EngineController &m_controller;

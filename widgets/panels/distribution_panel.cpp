@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "panels/distribution_panel.h"
 
+#include "panels/method_pages.h"
 #include "panels/param_form.h"
 #include "panels/real_edit.h"
+#include "panels/segments.h"
 #include "plots/channel_strip.h"
 #include "plots/curve_plot.h"
 #include "plots/histogram_plot.h"
 #include "util/elided_label.h"
 #include "util/format.h"
+#include "util/method_box.h"
 
 #include <QButtonGroup>
 #include <QCheckBox>
@@ -25,6 +28,7 @@
 #include <QToolButton>
 #include <QVBoxLayout>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,6 +37,8 @@ namespace bitwright {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+/// The value that holds the levels of methods whose levels are free.
+constexpr const char *kCodebook = "codebook";
 // Weights and activations keep their colour everywhere.
 int seriesOf(Role role)
 {
@@ -130,17 +136,8 @@ QWidget *DistributionPanel::makeHeader()
     for (const auto &[role, text, tip] :
          {std::tuple{Role::Weight, tr("Weights"), tr("The layer's weights")},
           std::tuple{Role::Activation, tr("Activations"), tr("The layer's input, over the calibration data")}}) {
-        auto *button = new QToolButton;
-        button->setText(text);
-        button->setToolTip(tip);
-        button->setCheckable(true);
+        QToolButton *button = makeSegment(m_roles, int(role), text, tip);
         button->setChecked(role == m_role);
-        button->setStyleSheet(QStringLiteral(
-            "QToolButton { padding: 3px 10px; border: 1px solid palette(mid); border-radius: 4px; }"
-            "QToolButton:checked { background: palette(highlight); color: palette(highlighted-text);"
-            " border-color: palette(highlight); }"
-            "QToolButton:focus { border-color: palette(text); }"));
-        m_roles->addButton(button, int(role));
         layout->addWidget(button);
     }
     return header;
@@ -173,7 +170,11 @@ QWidget *DistributionPanel::makeRangeRow()
         button->setMaximumWidth(button->fontMetrics().horizontalAdvance(button->text()) + 26);
         layout->addWidget(button);
     }
+    m_gradients = new QCheckBox(tr("Gradients"));
+    m_gradients->setToolTip(tr("What the quantizer passed back to these weights at the end of the last epoch, instead of the weights"));
+    m_gradients->hide();
     layout->addStretch(1);
+    layout->addWidget(m_gradients);
     layout->addWidget(m_log);
     return row;
 }
@@ -196,7 +197,9 @@ QWidget *DistributionPanel::makeMethodRow()
     m_zero->setToolTip(tr("The code that stands for zero"));
     m_zero->setMinimumWidth(50);
     m_zero->setMaximumWidth(70);
+    m_help = makeHelpButton(tr("What the method is: formula, paper, options"));
     layout->addWidget(m_method);
+    layout->addWidget(m_help);
     layout->addWidget(m_bits);
     layout->addStretch(1);
     auto *scale = new QLabel(tr("Scale"));
@@ -269,6 +272,14 @@ void DistributionPanel::connectAll()
     connect(m_log, &QCheckBox::toggled, this, &DistributionPanel::setLogarithmic);
     connect(m_histogram, &HistogramPlot::logarithmicToggled, this, &DistributionPanel::setLogarithmic);
     connect(m_histogram, &HistogramPlot::clipDragged, this, &DistributionPanel::dragClip);
+    connect(m_histogram, &HistogramPlot::levelDragged, this, &DistributionPanel::dragLevel);
+    connect(m_gradients, &QCheckBox::toggled, this, &DistributionPanel::showSite);
+    connect(&m_controller, &EngineController::trainingEpoch, this, [this] {
+        updateGradients();
+        if (showsGradients())
+            showSite();
+    });
+    connect(&m_controller, &EngineController::trainingStarted, this, &DistributionPanel::showSite);
     connect(m_low, &RealEdit::valueEdited, this, [this](double value) { setClip(ClipSide::Low, value); });
     connect(m_high, &RealEdit::valueEdited, this, [this](double value) { setClip(ClipSide::High, value); });
     connect(m_scale, &RealEdit::valueEdited, this, &DistributionPanel::setScale);
@@ -278,6 +289,9 @@ void DistributionPanel::connectAll()
     connect(m_zoom, &QPushButton::clicked, m_histogram, &HistogramPlot::zoomToClip);
     connect(m_method, &QComboBox::activated, this, [this](int index) {
         m_document.setMethod(editedLayers(), m_role, m_method->itemData(index).toString().toStdString());
+    });
+    connect(m_help, &QToolButton::clicked, this, [this] {
+        MethodPages::open(this, m_document.catalog(), m_method->currentData().toString());
     });
     connect(m_bits, &QSpinBox::valueChanged, this,
             [this](int bits) { m_document.setBits(editedLayers(), m_role, bits); });
@@ -429,8 +443,9 @@ void DistributionPanel::showSite()
     m_strip->setChannels(known ? known->channels : std::vector<Moments>{});
     m_strip->setSelected(m_channel);
     m_histogram->setSeriesColor(seriesOf(m_role));
-    m_histogram->setAxisTitle(m_role == Role::Weight ? tr("weight") : tr("input of the layer"));
-    const std::string key = m_layer + '/' + roleName(m_role);
+    updateGradients();
+    m_histogram->setAxisTitle(showsGradients() ? tr("gradient of the weight") : m_role == Role::Weight ? tr("weight") : tr("input of the layer"));
+    const std::string key = m_layer + '/' + (showsGradients() ? "gradient" : roleName(m_role));
     const bool keepView = key == m_preset && !m_histogram->histogram().counts.empty();
     m_preset = key;
     showHistogram(keepView);
@@ -439,8 +454,40 @@ void DistributionPanel::showSite()
     showCurve();
 }
 
+const TrainingEpoch *DistributionPanel::lastTrace() const
+{
+    const auto &epochs = m_controller.results().trainingEpochs;
+    if (epochs.empty() || m_role != Role::Weight)
+        return nullptr;
+    const auto trace = epochs.back().traces.find(m_layer);
+    return trace != epochs.back().traces.end() && trace->second.gradients.total() > 0 ? &epochs.back() : nullptr;
+}
+
+bool DistributionPanel::showsGradients() const
+{
+    return m_gradients->isChecked() && lastTrace();
+}
+
+void DistributionPanel::updateGradients()
+{
+    m_gradients->setVisible(lastTrace() != nullptr);
+}
+
+bool DistributionPanel::hasFreeLevels() const
+{
+    const QuantSpec *present = spec();
+    const MethodTraits *traits = present ? m_document.catalog().quantizer(present->method) : nullptr;
+    return traits && std::ranges::find(traits->values, kCodebook) != traits->values.end() && !m_grid.uniform && m_grid.groups.size() == 1;
+}
+
 void DistributionPanel::showHistogram(bool keepView)
 {
+    if (showsGradients()) {
+        const Histogram &gradients = lastTrace()->traces.at(m_layer).gradients;
+        if (m_histogram->histogram() != gradients)
+            m_histogram->setHistogram(gradients, keepView);
+        return;
+    }
     const StatisticsReady *known = statistics();
     const PreviewReady *exact = preview();
     const Histogram *histogram = exact && !exact->original.counts.empty() ? &exact->original
@@ -479,9 +526,12 @@ void DistributionPanel::showGrid()
         m_grid = present ? provisionalGrid(*present, knowledge()) : QuantGrid{};
         m_provisional = true;
     }
-    const bool editable = present && !present->isFloat() && m_grid.uniform && !m_grid.empty();
-    m_histogram->setHandles(editable && clipHasLow(gridForm()), editable);
-    if (m_histogram->histogram().counts.empty() || m_grid.empty()) {
+    // Other methods have uniform grids too, but no scale that a person could set.
+    const bool editable = present && present->method == "uniform" && m_grid.uniform && !m_grid.empty();
+    const bool gradients = showsGradients();
+    m_histogram->setHandles(editable && !gradients && clipHasLow(gridForm()), editable && !gradients);
+    m_histogram->setFreeLevels(hasFreeLevels() && !gradients);
+    if (gradients || m_histogram->histogram().counts.empty() || m_grid.empty()) {
         m_histogram->clearGrid();
     } else {
         const std::size_t group = shownGroup();
@@ -499,11 +549,11 @@ void DistributionPanel::showGrid()
     m_scale->setValue(scaled ? m_grid.groups[shownGroup()].scale : kNaN);
     m_zero->setValue(scaled ? double(m_grid.groups[shownGroup()].zeroPoint) : kNaN);
     m_low->setEnabled(editable && clipHasLow(gridForm()));
-    for (QWidget *widget : {static_cast<QWidget *>(m_high), static_cast<QWidget *>(m_scale),
-                            static_cast<QWidget *>(m_fit), static_cast<QWidget *>(m_zoom)})
+    for (QWidget *widget : {static_cast<QWidget *>(m_high), static_cast<QWidget *>(m_scale), static_cast<QWidget *>(m_fit)})
         widget->setEnabled(editable);
     m_zero->setEnabled(editable && !gridForm().symmetric);
-    m_reset->setEnabled(editable && !present->values.empty());
+    m_zoom->setEnabled(!m_grid.empty() && !gradients);
+    m_reset->setEnabled((editable || hasFreeLevels()) && !present->values.empty());
     showStatistics();
     m_curve->setMarker(present && !present->isFloat() ? std::optional<double>(present->bits) : std::nullopt);
 }
@@ -514,21 +564,13 @@ void DistributionPanel::showControls()
     m_controls->setEnabled(present != nullptr);
     m_lower->setEnabled(present != nullptr);
     const QSignalBlocker methods(m_method), bits(m_bits);
-    m_method->clear();
-    m_method->addItem(tr("float"), QString::fromLatin1(kFloatMethod));
-    m_method->setItemData(0, tr("Not quantized: 32-bit floating point"), Qt::ToolTipRole);
-    for (const MethodTraits &method : m_document.catalog().methods()) {
-        if (method.kind != MethodKind::Quantizer || !method.hasRole(m_role))
-            continue;
-        m_method->addItem(toQString(method.title.empty() ? method.id : method.title), toQString(method.id));
-        QString tip = toQString(method.summary);
-        if (!method.paper.empty())
-            tip += QStringLiteral("\n%1, %2").arg(toQString(method.paper)).arg(method.year);
-        m_method->setItemData(m_method->count() - 1, tip, Qt::ToolTipRole);
-    }
+    if (m_methodsOf != m_role)
+        fillMethodBox(m_method, m_document.catalog(), m_role);
+    m_methodsOf = m_role;
     m_method->setCurrentIndex(present ? std::max(0, m_method->findData(toQString(present->method))) : 0);
     m_method->setToolTip(m_method->currentData(Qt::ToolTipRole).toString());
     const MethodTraits *traits = present ? m_document.catalog().quantizer(present->method) : nullptr;
+    m_help->setEnabled(traits != nullptr);
     m_bits->setEnabled(traits != nullptr);
     m_bits->setRange(traits ? traits->minimumBits : 1, traits ? traits->maximumBits : 32);
     m_bits->setValue(present ? present->bits : 32);
@@ -542,6 +584,13 @@ void DistributionPanel::showStatistics()
     const QuantSpec *present = spec();
     const QString warn = m_histogram->colors().error.name();
     QStringList parts;
+    if (showsGradients()) {
+        const Histogram &gradients = lastTrace()->traces.at(m_layer).gradients;
+        m_statistics->setText(tr("Gradients that the quantizer passed back at the end of epoch %1 · %L2 values · %3 to %4")
+                                  .arg(lastTrace()->epoch).arg(qulonglong(gradients.total())).arg(formatReal(gradients.lo, 3), formatReal(gradients.hi, 3)));
+        m_warning->hide();
+        return;
+    }
     if (known) {
         Moments m = known->moments;
         if (m_channel >= 0 && std::size_t(m_channel) < known->channels.size())
@@ -600,6 +649,26 @@ void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
     if (m_drag == 0)
         m_drag = m_document.beginDrag();
     m_document.setValues(m_layer, m_role, valuesForClip(gridForm(), m_grid, side, position, editedGroup()), m_drag);
+    if (finished) {
+        m_drag = 0;
+        m_document.endDrag();
+    }
+}
+
+void DistributionPanel::dragLevel(std::size_t level, double position, bool finished)
+{
+    if (!hasFreeLevels() || level >= m_grid.levelCount())
+        return;
+    if (m_drag == 0)
+        m_drag = m_document.beginDrag();
+    std::vector<double> levels = m_grid.levels();
+    // Levels stay in their order, so that the one that is held keeps its number.
+    if (level > 0)
+        position = std::max(position, levels[level - 1]);
+    if (level + 1 < levels.size())
+        position = std::min(position, levels[level + 1]);
+    levels[level] = position;
+    m_document.setValues(m_layer, m_role, {{kCodebook, levels}}, m_drag);
     if (finished) {
         m_drag = 0;
         m_document.endDrag();
@@ -701,7 +770,10 @@ void DistributionPanel::fitRange()
 
 void DistributionPanel::resetRange()
 {
-    setValues({{"scale", {}}, {"zero_point", {}}});
+    std::map<std::string, std::vector<double>> none;
+    for (const auto &[name, value] : spec()->values)
+        none[name] = {};
+    setValues(none);
 }
 
 void DistributionPanel::changeEvent(QEvent *event)

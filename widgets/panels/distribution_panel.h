@@ -17,6 +17,7 @@ class QHBoxLayout;
 class QLabel;
 class QPushButton;
 class QSpinBox;
+class QToolButton;
 
 namespace bitwright {
 
@@ -77,9 +78,15 @@ private:
     [[nodiscard]] bool isNonNegative() const;
     void refuse(const QString &why);
     [[nodiscard]] QString missingReason() const;
+    /// What the last epoch passed back to this weight; null where there is none, or the values are shown.
+    [[nodiscard]] const TrainingEpoch *lastTrace() const;
+    [[nodiscard]] bool showsGradients() const;
+    [[nodiscard]] bool hasFreeLevels() const;
+    void updateGradients();
 
     // ---- from the person ----
     void dragClip(ClipSide side, double position, bool finished);
+    void dragLevel(std::size_t level, double position, bool finished);
     void setClip(ClipSide side, double position);
     void setValues(const std::map<std::string, std::vector<double>> &values);
     void setScale(double scale);
@@ -105,7 +112,9 @@ private:
     QButtonGroup *m_roles;
     QSpinBox *m_channelBox, *m_bits;
     QComboBox *m_method;
-    QCheckBox *m_log;
+    QToolButton *m_help;
+    std::optional<Role> m_methodsOf;   ///< the role that the method box is filled for
+    QCheckBox *m_log, *m_gradients;
     RealEdit *m_low, *m_high, *m_scale, *m_zero;
     QPushButton *m_fit, *m_reset, *m_zoom;
     HistogramPlot *m_histogram;

@@ -5,6 +5,7 @@
 #include "delegates/layer_delegates.h"
 #include "models/layer_table_model.h"
 #include "util/format.h"
+#include "util/policy_text.h"
 #include "util/table_text.h"
 #include "util/theme.h"
 
@@ -59,8 +60,18 @@ LayersPanel::LayersPanel(Document &document, EngineController &controller, QWidg
     layout->addWidget(m_table, 1);
     m_summary->setAccessibleName(tr("Number of layers"));
     m_summary->setEnabled(false);
-    layout->addWidget(m_summary);
+    m_policy = new QToolButton;
+    m_policy->setAccessibleName(tr("What is kept out of low bits"));
+    m_policy->setPopupMode(QToolButton::InstantPopup);
+    m_policy->setAutoRaise(true);
+    auto *below = new QHBoxLayout;
+    below->addWidget(m_summary);
+    below->addStretch(1);
+    below->addWidget(m_policy);
+    layout->addLayout(below);
 
+    connect(&document, &Document::changed, this, &LayersPanel::updatePolicy);
+    connect(&document, &Document::modelChanged, this, &LayersPanel::updatePolicy);
     connect(m_table->selectionModel(), &QItemSelectionModel::selectionChanged, this, &LayersPanel::pushSelection);
     connect(m_table->selectionModel(), &QItemSelectionModel::currentRowChanged, this, &LayersPanel::pushSelection);
     connect(&document, &Document::selectionChanged, this, &LayersPanel::pullSelection);
@@ -79,6 +90,24 @@ LayersPanel::LayersPanel(Document &document, EngineController &controller, QWidg
     });
     updateRoles();
     updateSummary();
+    updatePolicy();
+}
+
+void LayersPanel::setPolicyMenus(QMenu *firstLast, QMenu *shortcuts)
+{
+    auto *menu = new QMenu(m_policy);
+    menu->addMenu(firstLast);
+    menu->addMenu(shortcuts);
+    m_policy->setMenu(menu);
+}
+
+void LayersPanel::updatePolicy()
+{
+    const LayerPolicy &policy = m_document.config().policy;
+    m_policy->setText(tr("Policy: %1").arg(policyText(policy)));
+    m_policy->setToolTip(tr("What papers keep out of low bits: the first and the last layer, 1×1 convolutions on shortcuts. It acts on layers "
+                            "whose method comes from the whole assignment; what is set on a layer by hand counts more."));
+    m_policy->setEnabled(m_document.model() != nullptr);
 }
 
 QWidget *LayersPanel::makeToolRow()

@@ -27,6 +27,9 @@ public:
     [[nodiscard]] QLineEdit *filter() const { return m_filter; }
     /// Actions that the window also has, shown in the context menu above the table's own.
     void setContextActions(const QList<QAction *> &actions) { m_contextActions = actions; }
+    /// Menus that set what is kept out of low bits, shown by the button beside the number of layers.
+    void setPolicyMenus(QMenu *firstLast, QMenu *shortcuts);
+    [[nodiscard]] QToolButton *policyButton() const { return m_policy; }
     [[nodiscard]] QByteArray saveState() const;
     void restoreState(const QByteArray &state);
 
@@ -42,6 +45,7 @@ private:
     void pushSelection();
     void updateSummary();
     void updateRoles();
+    void updatePolicy();
     void showContextMenu(const QPoint &where);
 
     Document &m_document;
@@ -50,6 +54,7 @@ private:
     QTableView *m_table;
     QLineEdit *m_filter = nullptr;
     QToolButton *m_weights = nullptr, *m_activations = nullptr;
+    QToolButton *m_policy = nullptr;
     QMenu *m_columns = nullptr;
     QLabel *m_summary;
     QList<QAction *> m_contextActions;

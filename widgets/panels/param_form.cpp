@@ -34,6 +34,17 @@ QString listText(const std::vector<double> &values)
     return parts.join(u'|');
 }
 
+/// A value as `onlyWith` spells it: a choice's name, true or false, a whole number.
+std::string asText(const ParamValue &value)
+{
+    if (const auto *text = std::get_if<std::string>(&value))
+        return *text;
+    if (const auto *on = std::get_if<bool>(&value))
+        return *on ? "true" : "false";
+    const auto *whole = std::get_if<std::int64_t>(&value);
+    return whole ? std::to_string(*whole) : std::string();
+}
+
 QString helpText(const ParamSpec &param)
 {
     QString text = toQString(param.help);
@@ -214,8 +225,9 @@ void ParamForm::enableDependents(const ParamValues &values)
             continue;
         const std::string chooser = param.onlyWith.substr(0, equals), choice = param.onlyWith.substr(equals + 1);
         const auto spec = std::ranges::find(m_params, chooser, &ParamSpec::name);
-        const auto *fallback = spec == m_params.end() ? nullptr : std::get_if<std::string>(&spec->fallback);
-        const bool counts = textParam(values, chooser, fallback ? *fallback : std::string()) == choice;
+        const auto given = values.find(chooser);
+        const ParamValue value = given != values.end() ? given->second : spec == m_params.end() ? ParamValue() : spec->fallback;
+        const bool counts = asText(value) == choice;
         dependent->setEnabled(counts);
         if (QWidget *title = m_layout->labelForField(dependent))
             title->setEnabled(counts);

@@ -2,8 +2,10 @@
 #include "panels/training_curves.h"
 
 #include "plots/curve_plot.h"
+#include "plots/level_history_plot.h"
 #include "util/format.h"
 
+#include <QSplitter>
 #include <QVBoxLayout>
 
 #include <cmath>
@@ -17,13 +19,22 @@ constexpr double kNewest = 0.05;
 
 } // namespace
 
-TrainingCurves::TrainingCurves(EngineController &controller, QWidget *parent)
-    : QWidget(parent), m_plot(new CurvePlot(tr("Training curves")))
+TrainingCurves::TrainingCurves(Document &document, EngineController &controller, QWidget *parent)
+    : QWidget(parent), m_document(document), m_controller(controller), m_plot(new CurvePlot(tr("Training curves"))),
+      m_levels(new LevelHistoryPlot(tr("Levels over the epochs")))
 {
-    setMinimumHeight(200);
+    m_plot->setMinimumHeight(140);
+    m_levels->setMinimumHeight(96);
+    m_levels->setToolTip(tr("The levels of the selected layer's weight after each epoch"));
+    auto *splitter = new QSplitter(Qt::Vertical);
+    splitter->setChildrenCollapsible(false);
+    splitter->addWidget(m_plot);
+    splitter->addWidget(m_levels);
+    splitter->setStretchFactor(0, 3);
+    splitter->setStretchFactor(1, 2);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
-    layout->addWidget(m_plot);
+    layout->addWidget(splitter);
     m_plot->setAxisTitles(tr("Step"), tr("Loss"), tr("Accuracy"));
     m_plot->setAxisFormat(CurvePlot::Axis::Right, [](double share) { return formatShare(share, 0); });
     m_plot->setEmptyMessage(tr("Loss and accuracy appear here while training"));
@@ -35,6 +46,23 @@ TrainingCurves::TrainingCurves(EngineController &controller, QWidget *parent)
     connect(&controller, &EngineController::trainingStarted, this, &TrainingCurves::restart);
     connect(&controller, &EngineController::trainingStep, this, &TrainingCurves::addStep);
     connect(&controller, &EngineController::trainingEpoch, this, &TrainingCurves::addEpoch);
+    connect(&document, &Document::selectionChanged, this, &TrainingCurves::showLevels);
+    connect(&document, &Document::modelChanged, this, &TrainingCurves::showLevels);
+    showLevels();
+}
+
+void TrainingCurves::showLevels()
+{
+    const std::string &layer = m_document.currentLayer();
+    std::vector<LevelHistoryPlot::Epoch> history;
+    for (const TrainingEpoch &epoch : m_controller.results().trainingEpochs)
+        if (const auto trace = epoch.traces.find(layer); trace != epoch.traces.end() && !trace->second.levels.empty())
+            history.push_back({epoch.epoch, trace->second.levels});
+    // Room for it only where something was trained.
+    m_levels->setVisible(!m_controller.results().trainingEpochs.empty());
+    m_levels->setEmptyMessage(layer.empty() ? tr("Select a layer to see its levels over the epochs")
+                                            : tr("%1 had no quantized weight in this training").arg(toQString(layer)));
+    m_levels->setHistory(std::move(history));
 }
 
 void TrainingCurves::restart()
@@ -42,6 +70,7 @@ void TrainingCurves::restart()
     m_first = true;
     m_lastStep = 0;
     m_plot->clearData();
+    showLevels();
 }
 
 void TrainingCurves::addStep(const TrainingStep &step)
@@ -62,6 +91,7 @@ void TrainingCurves::addEpoch(const TrainingEpoch &epoch)
 {
     if (isShare(epoch.trial.metric))
         m_plot->append(m_measured, m_lastStep, epoch.trial.value);
+    showLevels();
 }
 
 } // namespace bitwright

@@ -14,7 +14,10 @@
 #include <QLocale>
 #include <QProgressBar>
 #include <QPushButton>
+#include <QScrollArea>
+#include <QScrollBar>
 #include <QSpinBox>
+#include <QSplitter>
 #include <QVBoxLayout>
 
 #include <nlohmann/json.hpp>
@@ -169,16 +172,17 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
       m_progress(new QProgressBar), m_now(new QLabel), m_doing(new QLabel), m_hint(new QLabel)
 {
     setAccessibleName(tr("Training"));
-    m_layout = new QVBoxLayout(this);
-    m_layout->setContentsMargins(10, 10, 10, 6);
-    m_layout->setSpacing(8);
+    setupHalves();
     auto *form = new QFormLayout;
     setupForm(form);
     m_layout->addLayout(form);
     setupRecipes();
-    setupButtons(m_layout);
     m_layout->addStretch(1);
+    setupButtons(m_lower);
+    m_lower->addStretch(1);
     setOptions(FineTuneOptions{.epochs = 2});
+    // It scrolls downwards only: the panel is never narrower than the form.
+    m_scroll->setMinimumWidth(m_scroll->widget()->minimumSizeHint().width() + m_scroll->verticalScrollBar()->sizeHint().width());
 
     connect(&controller, &EngineController::trainingStarted, this, [this] { m_paused = false; updateState(); });
     connect(&controller, &EngineController::trainingStep, this, &TrainingPanel::showStep);
@@ -199,6 +203,34 @@ TrainingPanel::TrainingPanel(Document &document, EngineController &controller, Q
         updateState();
     });
     updateState();
+}
+
+/// What is chosen above, where it scrolls; what happens below. Open recipes take no room from the curves.
+void TrainingPanel::setupHalves()
+{
+    auto *form = new QWidget;
+    m_layout = new QVBoxLayout(form);
+    m_layout->setContentsMargins(10, 10, 10, 6);
+    m_layout->setSpacing(8);
+    m_scroll = new QScrollArea;
+    m_scroll->setAccessibleName(tr("Options of the training"));
+    m_scroll->setWidgetResizable(true);
+    m_scroll->setFrameShape(QFrame::NoFrame);
+    m_scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    m_scroll->setWidget(form);
+    auto *lower = new QWidget;
+    m_lower = new QVBoxLayout(lower);
+    m_lower->setContentsMargins(10, 6, 10, 6);
+    m_lower->setSpacing(8);
+    m_halves = new QSplitter(Qt::Vertical);
+    m_halves->setChildrenCollapsible(false);
+    m_halves->addWidget(m_scroll);
+    m_halves->addWidget(lower);
+    m_halves->setStretchFactor(0, 1);
+    m_halves->setStretchFactor(1, 1);
+    auto *layout = new QVBoxLayout(this);
+    layout->setContentsMargins(0, 0, 0, 0);
+    layout->addWidget(m_halves);
 }
 
 void TrainingPanel::setupRecipes()
@@ -281,9 +313,10 @@ void TrainingPanel::setupButtons(QVBoxLayout *layout)
 
 void TrainingPanel::setCurves(QWidget *curves)
 {
-    QLayoutItem *stretch = m_layout->takeAt(m_layout->count() - 1);
+    QLayoutItem *stretch = m_lower->takeAt(m_lower->count() - 1);
     delete stretch;
-    m_layout->addWidget(curves, 1);
+    m_lower->addWidget(curves, 1);
+    m_halves->setSizes({280, 340});
 }
 
 FineTuneOptions TrainingPanel::options() const

@@ -13,7 +13,9 @@ class QFormLayout;
 class QLabel;
 class QProgressBar;
 class QPushButton;
+class QScrollArea;
 class QSpinBox;
+class QSplitter;
 class QVBoxLayout;
 
 namespace bitwright {
@@ -42,6 +44,7 @@ private:
     void setupForm(QFormLayout *form);
     void setupRecipes();
     void setupButtons(QVBoxLayout *layout);
+    void setupHalves();
     void showStep(const TrainingStep &step);
     void showEpoch(const TrainingEpoch &epoch);
     void onProgress(const JobProgress &progress);
@@ -57,9 +60,11 @@ private:
     RecipesForm *m_recipes;
     QCheckBox *m_learnedStep, *m_shift, *m_flip, *m_reestimate;
     QPushButton *m_start = nullptr, *m_pause = nullptr, *m_cancel = nullptr;
+    QSplitter *m_halves = nullptr;
+    QScrollArea *m_scroll = nullptr;
     QProgressBar *m_progress;
     QLabel *m_now, *m_doing, *m_hint;
-    QVBoxLayout *m_layout = nullptr;
+    QVBoxLayout *m_layout = nullptr, *m_lower = nullptr;
     quint64 m_job = 0;
     bool m_paused = false;
 };

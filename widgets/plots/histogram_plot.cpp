@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace bitwright {
 
@@ -119,6 +120,12 @@ void HistogramPlot::setHandles(bool low, bool high)
     replotLayer(m_levelLayer);
 }
 
+void HistogramPlot::setFreeLevels(bool free)
+{
+    m_overlay.setFree(free);
+    replotLayer(m_levelLayer);
+}
+
 void HistogramPlot::setMixed(bool mixed)
 {
     m_mixed = mixed;
@@ -221,17 +228,23 @@ void HistogramPlot::addActions(QMenu &menu)
 bool HistogramPlot::pressed(QPointF position)
 {
     m_dragged = m_overlay.handleAt(position, plotArea(plot()));
-    return m_dragged.has_value();
+    m_draggedLevel = m_dragged ? std::nullopt : m_overlay.levelAt(position, plotArea(plot()));
+    return m_dragged || m_draggedLevel;
 }
 
 void HistogramPlot::dragged(QPointF position)
 {
+    const double at = plot()->xAxis->pixelToCoord(position.x());
     if (m_dragged)
-        emit clipDragged(*m_dragged, plot()->xAxis->pixelToCoord(position.x()), false);
+        emit clipDragged(*m_dragged, at, false);
+    else if (m_draggedLevel)
+        emit levelDragged(*m_draggedLevel, at, false);
 }
 
 void HistogramPlot::released(QPointF position)
 {
+    if (const auto level = std::exchange(m_draggedLevel, std::nullopt))
+        emit levelDragged(*level, plot()->xAxis->pixelToCoord(position.x()), true);
     if (!m_dragged)
         return;
     const ClipSide side = *m_dragged;
@@ -241,7 +254,8 @@ void HistogramPlot::released(QPointF position)
 
 void HistogramPlot::hovered(QPointF position)
 {
-    setHot(m_overlay.handleAt(position, plotArea(plot())));
+    const auto side = m_overlay.handleAt(position, plotArea(plot()));
+    setHot(side, side ? std::nullopt : m_overlay.levelAt(position, plotArea(plot())));
     tellBin(position);
 }
 
@@ -250,12 +264,13 @@ void HistogramPlot::left()
     setHot(std::nullopt);
 }
 
-void HistogramPlot::setHot(std::optional<ClipSide> side)
+void HistogramPlot::setHot(std::optional<ClipSide> side, std::optional<std::size_t> level)
 {
-    if (side == m_overlay.hot())
+    if (side == m_overlay.hot() && level == m_overlay.hotLevel())
         return;
     m_overlay.setHot(side);
-    canvas()->setCursor(side ? Qt::SizeHorCursor : Qt::ArrowCursor);
+    m_overlay.setHotLevel(level);
+    canvas()->setCursor(side || level ? Qt::SizeHorCursor : Qt::ArrowCursor);
     replotLayer(m_levelLayer);
 }
 

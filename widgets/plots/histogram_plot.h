@@ -29,6 +29,8 @@ public:
     void setLogarithmic(bool logarithmic);
     [[nodiscard]] bool isLogarithmic() const { return m_logarithmic; }
     void setHandles(bool low, bool high);
+    /// Each level can be dragged by itself.
+    void setFreeLevels(bool free);
     /// The histogram holds values of several groups of the grid, the overlay shows one of them.
     void setMixed(bool mixed);
     /// What the values are, under the axis.
@@ -47,6 +49,8 @@ public:
 signals:
     /// A handle was moved to `position`; `finished` when it was let go.
     void clipDragged(bitwright::ClipSide side, double position, bool finished);
+    /// A free level was moved; `level` counts the group's levels in their order.
+    void levelDragged(std::size_t level, double position, bool finished);
     /// Asked for in the context menu.
     void logarithmicToggled(bool logarithmic);
 
@@ -66,7 +70,7 @@ private:
     void redrawQuantized();
     void scaleCounts();
     void describe();
-    void setHot(std::optional<ClipSide> side);
+    void setHot(std::optional<ClipSide> side, std::optional<std::size_t> level = {});
     void tellBin(QPointF position);
 
     Histogram m_histogram, m_quantized;
@@ -76,6 +80,7 @@ private:
     bool m_logarithmic = false, m_mixed = false, m_awaitsGrid = false;
     int m_series = 0;
     std::optional<ClipSide> m_dragged;
+    std::optional<std::size_t> m_draggedLevel;
     QCPGraph *m_original = nullptr, *m_result = nullptr;
     QCPLayer *m_resultLayer = nullptr, *m_levelLayer = nullptr;
 };

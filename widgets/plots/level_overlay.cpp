@@ -14,6 +14,8 @@ namespace {
 
 constexpr double kHandleReach = 7;      // pixels either side that still take hold
 constexpr double kGripWidth = 9, kGripHeight = 18;
+constexpr double kLevelReach = 5;
+constexpr std::size_t kMostGrips = 64;
 
 double sharp(double pixel)
 {
@@ -40,6 +42,22 @@ std::optional<ClipSide> LevelOverlay::handleAt(QPointF position, const PlotArea 
     return toLow < toHigh ? ClipSide::Low : ClipSide::High;
 }
 
+std::optional<std::size_t> LevelOverlay::levelAt(QPointF position, const PlotArea &area) const
+{
+    if (!m_free || empty() || !area.rect.adjusted(-kHandleReach, 0, kHandleReach, 0).contains(position))
+        return std::nullopt;
+    std::optional<std::size_t> nearest;
+    double least = kLevelReach;
+    for (std::size_t i = 0; i < m_grid.levelCount(m_group); ++i) {
+        const double distance = std::abs(position.x() - area.x(m_grid.level(m_group, i)));
+        if (distance <= least) {
+            least = distance;
+            nearest = i;
+        }
+    }
+    return nearest;
+}
+
 LineSelection LevelOverlay::levels(const PlotArea &area, PlotRange visible) const
 {
     return levelLines(m_grid, m_group, visible, area.rect.width());
@@ -57,6 +75,8 @@ void LevelOverlay::paint(QPainter &painter, const PlotArea &area, PlotRange visi
     painter.save();
     paintClipped(painter, area, colors);
     paintLevels(painter, area, visible, colors);
+    if (m_free)
+        paintGrips(painter, area, visible, colors);
     for (const ClipSide side : {ClipSide::Low, ClipSide::High})
         if (hasHandle(side))
             paintHandle(painter, area, side, colors);
@@ -113,6 +133,31 @@ void LevelOverlay::paintLevels(QPainter &painter, const PlotArea &area, PlotRang
         color.setAlpha(color.alpha() / 2);
     painter.setPen(QPen(color, 1));
     painter.drawLines(lines);
+}
+
+/// A drop at the top of each level that can be dragged.
+void LevelOverlay::paintGrips(QPainter &painter, const PlotArea &area, PlotRange visible, const PlotColors &colors) const
+{
+    const LineSelection at = levels(area, visible);
+    if (at.aggregated || at.inView > kMostGrips)
+        return;
+    painter.setRenderHint(QPainter::Antialiasing, true);
+    for (std::size_t i = 0; i < m_grid.levelCount(m_group); ++i) {
+        const double x = sharp(area.x(m_grid.level(m_group, i)));
+        if (x < area.rect.left() || x > area.rect.right())
+            continue;
+        const bool hot = m_hotLevel == i;
+        const QColor ink = hot ? colors.error : colors.level;
+        if (hot) {
+            painter.setPen(QPen(ink, 2));
+            painter.drawLine(QLineF(x, area.rect.top(), x, area.rect.bottom()));
+        }
+        painter.setPen(QPen(ink, 1.2));
+        painter.setBrush(hot ? ink : colors.background);
+        const double top = area.rect.top() + 3;
+        painter.drawPolygon(QPolygonF({{x - 4, top}, {x + 4, top}, {x + 4, top + 5}, {x, top + 10}, {x - 4, top + 5}}));
+    }
+    painter.setRenderHint(QPainter::Antialiasing, false);
 }
 
 void LevelOverlay::paintHandle(QPainter &painter, const PlotArea &area, ClipSide side, const PlotColors &colors) const

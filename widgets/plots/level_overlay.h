@@ -37,6 +37,13 @@ public:
     void setHot(std::optional<ClipSide> side) { m_hot = side; }
     [[nodiscard]] std::optional<ClipSide> hot() const { return m_hot; }
 
+    /// Levels that can be dragged one by one.
+    void setFree(bool free) { m_free = free; }
+    [[nodiscard]] bool isFree() const { return m_free; }
+    void setHotLevel(std::optional<std::size_t> level) { m_hotLevel = level; }
+    [[nodiscard]] std::optional<std::size_t> hotLevel() const { return m_hotLevel; }
+    /// The free level under a position, with a few pixels' tolerance.
+    [[nodiscard]] std::optional<std::size_t> levelAt(QPointF position, const PlotArea &area) const;
     /// The handle under a position, with a few pixels' tolerance.
     [[nodiscard]] std::optional<ClipSide> handleAt(QPointF position, const PlotArea &area) const;
     /// What paint() draws, for tests and tables.
@@ -49,12 +56,15 @@ private:
     void paintClipped(QPainter &painter, const PlotArea &area, const PlotColors &colors) const;
     void paintLevels(QPainter &painter, const PlotArea &area, PlotRange visible, const PlotColors &colors) const;
     void paintHandle(QPainter &painter, const PlotArea &area, ClipSide side, const PlotColors &colors) const;
+    void paintGrips(QPainter &painter, const PlotArea &area, PlotRange visible, const PlotColors &colors) const;
 
     QuantGrid m_grid;
     std::size_t m_group = 0;
     bool m_low = false, m_high = false;
     bool m_provisional = false;
     std::optional<ClipSide> m_hot;
+    bool m_free = false;
+    std::optional<std::size_t> m_hotLevel;
 };
 
 } // namespace bitwright

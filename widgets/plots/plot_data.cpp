@@ -77,10 +77,21 @@ LineSelection listedLines(const std::vector<double> &all, PlotRange visible, dou
     return lines;
 }
 
+bool isAscending(const QuantGrid &grid, std::size_t group)
+{
+    return grid.uniform || grid.groups[group].answers.empty();
+}
+
 std::vector<double> cellEdges(const QuantGrid &grid, std::size_t group)
 {
     const auto levels = grid.levels(group);
     auto edges = grid.thresholds(group);
+    if (!isAscending(grid, group)) {
+        // What a level is answered to lies in pieces: its cell is what is nearest to it.
+        edges.clear();
+        for (std::size_t i = 0; i + 1 < levels.size(); ++i)
+            edges.push_back((levels[i] + levels[i + 1]) / 2);
+    }
     if (levels.empty())
         return {};
     // The outermost cells are open; they are drawn as wide as their neighbours' half so that clipped counts show.
@@ -112,6 +123,23 @@ private:
     const Histogram &m_histogram;
     std::vector<double> m_sums;
 };
+
+/// Counts that each level of a group is answered to, ascending.
+std::vector<double> levelCounts(const CumulativeCounts &below, const QuantGrid &grid, std::size_t group, const std::vector<double> &edges)
+{
+    const bool ascending = isAscending(grid, group);
+    const QuantGrid::Group &g = grid.groups[group];
+    const std::vector<double> levels = grid.levels(group);
+    const std::vector<double> breaks = ascending ? std::vector<double>(edges.begin() + 1, edges.end() - 1) : g.breaks;
+    std::vector<double> counts(levels.size());
+    for (std::size_t piece = 0; piece <= breaks.size(); ++piece) {
+        const double from = piece == 0 ? 0 : below.at(breaks[piece - 1]);
+        const double to = piece == breaks.size() ? below.all() : below.at(breaks[piece]);
+        const std::size_t level = ascending ? piece : std::size_t(std::ranges::lower_bound(levels, g.answers[piece]) - levels.begin());
+        counts[std::min(level, counts.size() - 1)] += to - from;
+    }
+    return counts;
+}
 
 QString csvCell(const QVariant &value)
 {
@@ -160,15 +188,14 @@ PlotPoints quantizedOutline(const Histogram &original, const QuantGrid &grid, st
     if (edges.size() < 2)
         return points;
     const CumulativeCounts below(original);
+    const std::vector<double> counts = levelCounts(below, grid, group, edges);
     // An outermost cell is drawn no further than there is something in it.
     edges.front() = std::clamp(edges.front(), std::min(original.lo, grid.levels(group).front()), edges[1]);
     edges.back() = std::clamp(edges.back(), edges[edges.size() - 2], std::max(original.hi, grid.levels(group).back()));
     for (std::size_t i = 0; i + 1 < edges.size(); ++i) {
         if (!(edges[i + 1] > edges[i]))
             continue;
-        const double from = i == 0 ? 0 : below.at(edges[i]);
-        const double to = i + 2 == edges.size() ? below.all() : below.at(edges[i + 1]);
-        const double perBin = (to - from) * original.binWidth() / (edges[i + 1] - edges[i]);
+        const double perBin = counts[i] * original.binWidth() / (edges[i + 1] - edges[i]);
         appendStep(points, edges[i], edges[i + 1], drawnCount(perBin, logarithmic));
     }
     closeToBase(points, logarithmic);
@@ -265,7 +292,7 @@ LineSelection thresholdLines(const QuantGrid &grid, std::size_t group, PlotRange
         return {};
     const auto &g = grid.groups[group];
     if (!grid.uniform)
-        return listedLines(g.thresholds, visible, columns, spacing);
+        return listedLines(g.answers.empty() ? g.thresholds : g.breaks, visible, columns, spacing);
     return uniformLines((double(grid.qmin - g.zeroPoint) + 0.5) * g.scale, g.scale, std::size_t(grid.qmax - grid.qmin),
                         visible, columns, spacing);
 }

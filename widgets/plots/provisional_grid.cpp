@@ -106,6 +106,19 @@ const std::vector<double> *valueOf(const QuantSpec &spec, const char *name)
     return found == spec.values.end() || found->second.empty() ? nullptr : &found->second;
 }
 
+/// Free levels with the nearest of them as the answer.
+QuantGrid gridOfLevels(std::vector<double> levels)
+{
+    QuantGrid grid;
+    grid.uniform = false;
+    std::ranges::sort(levels);
+    auto &group = grid.groups.emplace_back();
+    for (std::size_t i = 0; i + 1 < levels.size(); ++i)
+        group.thresholds.push_back((levels[i] + levels[i + 1]) / 2);
+    group.levels = std::move(levels);
+    return grid;
+}
+
 std::map<std::string, std::vector<double>> toValues(const UniformForm &form, const std::vector<QuantGrid::Group> &groups)
 {
     std::map<std::string, std::vector<double>> values;
@@ -122,6 +135,8 @@ std::map<std::string, std::vector<double>> toValues(const UniformForm &form, con
 QuantGrid provisionalGrid(const QuantSpec &spec, const SiteKnowledge &site)
 {
     QuantGrid grid;
+    if (const auto *codebook = valueOf(spec, "codebook"))
+        return gridOfLevels(*codebook);
     if (spec.method != "uniform")
         return grid;
     const UniformForm form = uniformForm(spec, site.role, site.nonNegative);

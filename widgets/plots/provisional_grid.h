@@ -23,7 +23,7 @@ struct SiteKnowledge {
 };
 
 /// The grid that a spec gives, as far as a histogram tells: drawn in the frame of the edit and replaced by the
-/// engine's own a moment later. Values of the spec (scale, zero point) are used as they are, so a dragged handle is
+/// engine's own a moment later. Values of the spec (scale, zero point, codebook) are used as they are, so a dragged handle is
 /// exact; a range that needs a search (mse, kl) is searched on the histogram. Empty for float, for a method that it
 /// does not know and for a tensor without numbers.
 QuantGrid provisionalGrid(const QuantSpec &spec, const SiteKnowledge &site);

@@ -128,12 +128,42 @@ void Actions::makeQuantize()
     connect(clearMasks, &QAction::triggered, this, [this] { m_document.clearMasks(m_document.selection()); });
     cutChannels = make(tr("Remove pruned &channels"), {}, tr("Ctrl+Shift+X"), tr("Take out of the network what structured masks have emptied: the same answers from a smaller network"));
     connect(cutChannels, &QAction::triggered, &m_controller, &EngineController::cutChannels);
+    presets = make(tr("Apply a &paper's assignment…"), {}, tr("Ctrl+Shift+P"), tr("Methods, bits and kept layers as a paper has them, on the whole network"));
+    makePolicy();
     allFloat = make(tr("Everything to &float"), {}, {}, tr("Back to the network as it was opened"));
     connect(allFloat, &QAction::triggered, this, [this] { m_document.setState({}, tr("Everything to float")); });
 }
 
+void Actions::makePolicy()
+{
+    using Keep = LayerPolicy::Keep;
+    const std::pair<QString, Keep> choices[] = {{tr("&Same as the others"), Keep::Same}, {tr("&8 bit"), Keep::EightBit}, {tr("&Float"), Keep::Float}};
+    const auto fill = [&](QMenu *menu, QList<QAction *> &actions, Keep LayerPolicy::*part) {
+        auto *group = new QActionGroup(menu);
+        for (const auto &[title, keep] : choices) {
+            auto *action = new QAction(title, group);
+            action->setCheckable(true);
+            connect(action, &QAction::triggered, this, [this, part, keep = keep] {
+                LayerPolicy policy = m_document.config().policy;
+                policy.*part = keep;
+                m_document.setPolicy(policy);
+            });
+            actions << action;
+        }
+        menu->addActions(actions);
+    };
+    firstLastMenu = new QMenu(tr("&First and last layer"), &m_window);
+    firstLastMenu->setToolTip(tr("Most papers keep the first and the last layer out of low bits"));
+    fill(firstLastMenu, m_firstLast, &LayerPolicy::firstLast);
+    shortcutsMenu = new QMenu(tr("S&hortcut layers"), &m_window);
+    shortcutsMenu->setToolTip(tr("1×1 convolutions on the skip path of residual blocks"));
+    fill(shortcutsMenu, m_shortcuts, &LayerPolicy::shortcuts);
+}
+
 void Actions::makeRun()
 {
+    compare = make(tr("Compare &methods on the layer"), {}, tr("Ctrl+M"), tr("Every method and width on the selected layer: error, entropy, size"));
+    compareNetwork = make(tr("Compare methods on the &network…"), {}, tr("Ctrl+Shift+M"), tr("Every method and width on the whole network: accuracy after calibration or training"));
     evaluate = make(tr("&Evaluate"), QStringLiteral("evaluate"), QKeySequence(Qt::Key_Space), tr("Measure the present configuration on all evaluation data"));
     connect(evaluate, &QAction::triggered, &m_controller, &EngineController::evaluate);
     fineTune = make(tr("&Fine-tune"), QStringLiteral("finetune"), tr("F"), tr("Train the quantized network with the options of the Training tab"));
@@ -181,6 +211,7 @@ void Actions::makeView()
         action->setCheckable(true);
         themes << action;
     }
+    pages = make(tr("Pages about the &methods"), {}, tr("Shift+F1"), tr("Formula, paper and options of each method"));
     keys = make(tr("&Keys"), QStringLiteral("keys"), QKeySequence::HelpContents, tr("The list of keys"));
     keys->setShortcut(QKeySequence(Qt::Key_F1));
     about = make(tr("&About Bitwright"), {}, {}, {});
@@ -228,10 +259,16 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     quantize->addActions(bits);
     quantize->addActions({fewerBits, moreBits});
     quantize->addSeparator();
+    quantize->addAction(presets);
+    quantize->addMenu(firstLastMenu);
+    quantize->addMenu(shortcutsMenu);
+    quantize->addSeparator();
     quantize->addActions({foldBatchNorm, prune, clearMasks, cutChannels, allFloat});
 
     QMenu *run = bar->addMenu(tr("&Run"));
     run->addActions({evaluate, fineTune, calibrate});
+    run->addSeparator();
+    run->addActions({compare, compareNetwork});
     run->addSeparator();
     run->addActions({sweep, sweepSqnr, sensitivity});
     run->addSeparator();
@@ -250,7 +287,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     view->addMenu(tr("&Theme"))->addActions(themes);
 
     QMenu *help = bar->addMenu(tr("&Help"));
-    help->addActions({keys, about});
+    help->addActions({keys, pages, about});
 }
 
 void Actions::fillToolBar(QToolBar *bar)
@@ -293,8 +330,13 @@ void Actions::update()
     const bool model = m_document.model() != nullptr;
     const bool measurable = model && m_controller.results().data.has_value();
     const bool selected = !m_document.selection().empty();
-    for (QAction *action : {data, saveSession, exportModel, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter})
+    for (QAction *action : {data, saveSession, exportModel, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter,
+                            presets, compare, compareNetwork})
         action->setEnabled(model);
+    for (QMenu *menu : {firstLastMenu, shortcutsMenu})
+        menu->setEnabled(model);
+    m_firstLast[int(m_document.config().policy.firstLast)]->setChecked(true);
+    m_shortcuts[int(m_document.config().policy.shortcuts)]->setChecked(true);
     for (QAction *action : bits)
         action->setEnabled(selected);
     fewerBits->setEnabled(selected);

@@ -27,11 +27,13 @@ public:
     QAction *open, *data, *openSession, *saveSession, *exportModel, *quit;
     QAction *undo, *redo, *pinBaseline, *clearBaseline, *selectAll;
     QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *cutChannels, *clearMasks;
+    QAction *presets, *compare, *compareNetwork;
+    QMenu *firstLastMenu, *shortcutsMenu;   ///< the policy: what is kept out of low bits
     QList<QAction *> bits;   ///< float, 1 … 8
     QAction *evaluate, *fineTune, *calibrate, *sweep, *sweepSqnr, *sensitivity, *reestimate, *correctBias, *live, *cancel;
     QAction *back, *forward, *filter, *undoList;
     QList<QAction *> themes, metrics;
-    QAction *keys, *about;
+    QAction *keys, *pages, *about;
 
     /// Fills the menu bar; `recentModels` and `recentSessions` are kept up to date by the window.
     void fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSessions, const QList<QAction *> &views);
@@ -47,6 +49,7 @@ private:
     void makeFile();
     void makeEdit();
     void makeQuantize();
+    void makePolicy();
     void makeRun();
     void makeView();
     void startSweep(const char *measure);
@@ -55,6 +58,7 @@ private:
     EngineController &m_controller;
     QMainWindow &m_window;
     QList<QAction *> m_all;
+    QList<QAction *> m_firstLast, m_shortcuts;   ///< by LayerPolicy::Keep
 };
 
 } // namespace bitwright

@@ -2,10 +2,14 @@
 #include "window/main_window.h"
 
 #include "models/jobs_model.h"
+#include "panels/compare_panel.h"
 #include "panels/data_dialog.h"
 #include "panels/export_dialog.h"
 #include "panels/jobs_panel.h"
 #include "panels/layers_panel.h"
+#include "panels/method_pages.h"
+#include "panels/network_compare.h"
+#include "panels/preset_dialog.h"
 #include "panels/prune_dialog.h"
 #include "panels/training_panel.h"
 #include "store/session_store.h"
@@ -28,8 +32,6 @@
 #include <QMenuBar>
 #include <QMessageBox>
 #include <QMimeData>
-#include <QScrollArea>
-#include <QScrollBar>
 #include <QStackedWidget>
 #include <QStatusBar>
 #include <QTabBar>
@@ -144,6 +146,8 @@ void MainWindow::setupCentre(const WindowParts &parts)
     m_tabs->addTab(parts.distributions ? parts.distributions : new QWidget, tr("Distributions"));
     if (parts.masks)
         m_tabs->addTab(parts.masks, tr("Masks"));
+    m_compare = new ComparePanel(m_document, m_controller);
+    m_tabs->addTab(m_compare, tr("Compare"));
 
     m_stack = new QStackedWidget;
     m_stack->addWidget(m_start);
@@ -178,17 +182,10 @@ void MainWindow::setupDocks(const WindowParts &parts)
     m_training = new TrainingPanel(m_document, m_controller);
     if (parts.curves)
         m_training->setCurves(parts.curves);
+    m_compare->network().setTraining([this] { return m_training->options(); });
     addPanel(tr("Layers"), QStringLiteral("layers"), m_layers, Qt::LeftDockWidgetArea);
     QDockWidget *tradeoff = addPanel(tr("Trade-off"), QStringLiteral("tradeoff"), parts.tradeoff ? parts.tradeoff : new QWidget, Qt::RightDockWidgetArea);
-    auto *scroll = new QScrollArea;
-    scroll->setAccessibleName(tr("Training"));
-    scroll->setWidgetResizable(true);
-    scroll->setFrameShape(QFrame::NoFrame);
-    scroll->setWidget(m_training);
-    // It scrolls downwards only: the right dock is never narrower than the form.
-    scroll->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
-    scroll->setMinimumWidth(m_training->minimumSizeHint().width() + scroll->verticalScrollBar()->sizeHint().width());
-    QDockWidget *training = addPanel(tr("Training"), QStringLiteral("training"), scroll, Qt::RightDockWidgetArea);
+    QDockWidget *training = addPanel(tr("Training"), QStringLiteral("training"), m_training, Qt::RightDockWidgetArea);
     addPanel(tr("Jobs and log"), QStringLiteral("jobs"), m_jobs, Qt::BottomDockWidgetArea);
     auto *undoView = new QUndoView(m_document.undoStack());
     undoView->setAccessibleName(tr("Undo list"));
@@ -223,6 +220,7 @@ void MainWindow::setupActions()
     bar->setMovable(false);
     m_actions->fillToolBar(bar);
     m_layers->setContextActions(m_actions->forLayers());
+    m_layers->setPolicyMenus(m_actions->firstLastMenu, m_actions->shortcutsMenu);
 
     connect(m_actions->open, &QAction::triggered, this, &MainWindow::openFile);
     connect(m_actions->data, &QAction::triggered, this, &MainWindow::showData);
@@ -232,6 +230,19 @@ void MainWindow::setupActions()
     connect(m_actions->prune, &QAction::triggered, this, [this] {
         if (!raiseOpen<PruneDialog>(this))
             (new PruneDialog(m_document, m_controller, this))->show();
+    });
+    connect(m_actions->presets, &QAction::triggered, this, [this] {
+        if (!raiseOpen<PresetDialog>(this))
+            (new PresetDialog(m_document, this))->show();
+    });
+    connect(m_actions->compare, &QAction::triggered, this, [this] { m_tabs->setCurrentWidget(m_compare); });
+    connect(m_actions->compareNetwork, &QAction::triggered, this, [this] {
+        m_tabs->setCurrentWidget(m_compare);
+        m_compare->showNetwork();
+    });
+    connect(m_actions->pages, &QAction::triggered, this, [this] {
+        const QuantSpec *spec = m_document.spec(m_document.currentLayer(), Role::Weight);
+        MethodPages::open(this, m_document.catalog(), spec && !spec->isFloat() ? toQString(spec->method) : QStringLiteral("uniform"));
     });
     connect(m_actions->quit, &QAction::triggered, this, &QWidget::close);
     connect(m_actions->fineTune, &QAction::triggered, this, [this] {

@@ -13,6 +13,7 @@ class QTabWidget;
 namespace bitwright {
 
 class Actions;
+class ComparePanel;
 class JobsPanel;
 class LayersPanel;
 class MessageBar;
@@ -54,6 +55,7 @@ public:
     [[nodiscard]] MessageBar *messages() const { return m_messages; }
     [[nodiscard]] Actions *actions() const { return m_actions; }
     [[nodiscard]] TrainingPanel *training() const { return m_training; }
+    [[nodiscard]] ComparePanel *compare() const { return m_compare; }
 
 signals:
     /// A network was opened and the window shows it, or it could not be (then `why` says so).
@@ -102,6 +104,7 @@ private:
     LayersPanel *m_layers = nullptr;
     JobsPanel *m_jobs = nullptr;
     TrainingPanel *m_training = nullptr;
+    ComparePanel *m_compare = nullptr;
     QList<QDockWidget *> m_docks;
     QDockWidget *m_undoDock = nullptr;
     QMenu *m_recentModels = nullptr, *m_recentSessions = nullptr;

@@ -39,7 +39,7 @@ struct Fixture {
         window = std::make_unique<MainWindow>(WindowParts{document, controller, session, settings, QStringLiteral("CPU"),
                                                           QStringLiteral(BITWRIGHT_TEST_DATA "/../sample_models"),
                                                           new DistributionPanel(document, controller),
-                                                          new TradeoffPanel(document, controller), new TrainingCurves(controller)});
+                                                          new TradeoffPanel(document, controller), new TrainingCurves(document, controller)});
     }
     void open()
     {
