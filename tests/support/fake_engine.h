@@ -332,6 +332,17 @@ public:
             signal += double(original.counts[i]) * x * x;
             noise += double(original.counts[i]) * (x - q) * (x - q);
         }
+        if (request.spec.method == "kmeans") {
+            QuantGrid listed;
+            listed.uniform = false;
+            auto &group = listed.groups.emplace_back();
+            const auto codebook = request.spec.values.find("codebook");
+            group.levels = codebook != request.spec.values.end() ? codebook->second : event.grid.levels();
+            for (std::size_t i = 0; i + 1 < group.levels.size(); ++i)
+                group.thresholds.push_back((group.levels[i] + group.levels[i + 1]) / 2);
+            event.spec.values = {{"codebook", group.levels}};
+            event.grid = listed;
+        }
         event.mse = noise / std::max(1.0, double(original.total()));
         event.sqnrDb = 10 * std::log10(signal / std::max(noise, 1e-30));
         if (request.errorAgainstBits) {

@@ -63,13 +63,14 @@ void BitsDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option, 
     QStyleOptionViewItem opt(option);
     initStyleOption(&opt, index);
     const int bits = index.data(Qt::EditRole).toInt();
-    if (!(index.flags() & Qt::ItemIsEditable) || bits == 0) {
+    const bool kept = index.data(LayerTableModel::KeptRole).toBool();
+    if (!(index.flags() & Qt::ItemIsEditable) || (bits == 0 && !kept)) {
         QStyledItemDelegate::paint(painter, option, index);
         return;
     }
     const QString text = opt.text;
     paintBackground(painter, opt);
-    const QColor colour = bitsColour(bits, opt.palette);
+    const QColor colour = bits == 0 ? opt.palette.color(QPalette::Mid) : bitsColour(bits, opt.palette);
     QRectF chip = QRectF(opt.rect).adjusted(4, 3, -4, -3);
     const double width = std::max(chip.height() * 1.4, opt.fontMetrics.horizontalAdvance(text) + 14.0);
     if (chip.width() > width)
@@ -79,7 +80,6 @@ void BitsDelegate::paint(QPainter *painter, const QStyleOptionViewItem &option, 
     QColor fill = colour;
     fill.setAlphaF(opt.state & QStyle::State_Selected ? 0.9F : isDark(opt.palette) ? 0.26F : 0.18F);
     // Dashed: the policy says so, not the layer itself.
-    const bool kept = index.data(LayerTableModel::KeptRole).toBool();
     painter->setPen(QPen(kept ? opt.palette.color(opt.state & QStyle::State_Selected ? QPalette::HighlightedText : QPalette::Text) : colour, 1,
                          kept ? Qt::DashLine : Qt::SolidLine));
     painter->setBrush(fill);

@@ -21,7 +21,10 @@ constexpr std::size_t kMostTicks = 256;
 
 QString real(double value)
 {
-    return std::isfinite(value) ? formatReal(value, 3) : QStringLiteral("–");
+    if (!std::isfinite(value))
+        return QStringLiteral("–");
+    // Errors of all sizes stand below each other: small ones all in one form.
+    return value > 0 && value < 1e-3 ? QLocale().toString(value, 'e', 2) : formatReal(value, 3);
 }
 
 QVariant number(double value)

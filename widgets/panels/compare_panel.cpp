@@ -166,7 +166,7 @@ void ComparePanel::setupTable()
         {CompareModel::Method, 17}, {CompareModel::Bits, 4},    {CompareModel::Levels, 13}, {CompareModel::Sqnr, 8},
         {CompareModel::Mse, 9},     {CompareModel::Entropy, 7}, {CompareModel::Size, 8},    {CompareModel::Note, 24}};
     for (const auto &[column, characters] : widths)
-        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 12, header->sectionSizeHint(column) + 4));
+        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 12, header->sectionSizeHint(column) + 12));
     header->setStretchLastSection(true);
     m_table->setSortingEnabled(true);
     m_table->sortByColumn(CompareModel::Sqnr, Qt::DescendingOrder);

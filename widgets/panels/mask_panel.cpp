@@ -121,7 +121,7 @@ MaskPanel::MaskPanel(Document &document, EngineController &controller, QWidget *
     upper->addWidget(makeChannels());
     upper->setStretchFactor(0, 1);
     upper->setStretchFactor(1, 0);
-    upper->setSizes({460, 204});
+    upper->setSizes({460, 216});
     auto *splitter = new QSplitter(Qt::Vertical);
     splitter->addWidget(upper);
     splitter->addWidget(m_plot);
@@ -237,7 +237,7 @@ QWidget *MaskPanel::makeChannels()
     m_list->sortByColumn(ChannelListModel::Channel, Qt::AscendingOrder);
     m_list->setShowGrid(false);
     m_list->setMouseTracking(true);
-    m_list->setMinimumWidth(186);
+    m_list->setMinimumWidth(206);
     m_list->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
     m_list->horizontalHeader()->setHighlightSections(false);
     m_list->horizontalHeader()->setDefaultAlignment(Qt::AlignLeft | Qt::AlignVCenter);

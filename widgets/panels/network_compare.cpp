@@ -188,6 +188,7 @@ QToolButton *NetworkCompare::makeMethodsButton()
     m_tree->setRootIsDecorated(false);
     m_tree->setIndentation(14);
     m_tree->setFrameShape(QFrame::NoFrame);
+    m_tree->setStyleSheet(QStringLiteral("QTreeView::item { padding: 1px 0; height: %1px; }").arg(fontMetrics().height() + 4));
     m_tree->setSelectionMode(QAbstractItemView::NoSelection);
     m_tree->setAccessibleName(tr("Methods to compare"));
     action->setDefaultWidget(m_tree);
@@ -214,7 +215,7 @@ void NetworkCompare::fillMethods()
         }
     }
     m_tree->expandAll();
-    m_tree->setMinimumSize(260, std::min(420, rows * (fontMetrics().height() + 8) + 8));
+    m_tree->setFixedSize(260, std::min(440, rows * (fontMetrics().height() + 6) + 4));
     connect(m_tree, &QTreeWidget::itemChanged, this, &NetworkCompare::updateState);
 }
 
@@ -267,10 +268,10 @@ void NetworkCompare::setupTable()
     header->setHighlightSections(false);
     header->setMinimumSectionSize(28);
     const std::pair<NetworkCompareModel::Column, int> widths[] = {
-        {NetworkCompareModel::Method, 19}, {NetworkCompareModel::WeightBits, 3}, {NetworkCompareModel::ActivationBits, 3},
-        {NetworkCompareModel::Calibrated, 12}, {NetworkCompareModel::Trained, 12}, {NetworkCompareModel::Size, 8}, {NetworkCompareModel::Note, 20}};
+        {NetworkCompareModel::Method, 17}, {NetworkCompareModel::WeightBits, 3}, {NetworkCompareModel::ActivationBits, 5},
+        {NetworkCompareModel::Calibrated, 14}, {NetworkCompareModel::Trained, 14}, {NetworkCompareModel::Size, 8}, {NetworkCompareModel::Note, 20}};
     for (const auto &[column, characters] : widths)
-        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 12, header->sectionSizeHint(column)));
+        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * characters + 12, header->sectionSizeHint(column) + 12));
     header->setStretchLastSection(true);
     m_table->setSortingEnabled(true);
     m_table->sortByColumn(NetworkCompareModel::Calibrated, Qt::DescendingOrder);

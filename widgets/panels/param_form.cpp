@@ -124,6 +124,9 @@ QWidget *ParamForm::makeField(const ParamSpec &param)
         auto *box = new QComboBox(this);
         for (const std::string &choice : param.choices)
             box->addItem(label(choice), toQString(choice));
+        // As narrow as the form has to be; the list that opens is as wide as its texts.
+        box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+        box->setMinimumContentsLength(5);
         connect(box, &QComboBox::activated, this, [this, name, box](int index) {
             emit edited(name, ParamValue(box->itemData(index).toString().toStdString()));
         });
@@ -152,6 +155,8 @@ QWidget *ParamForm::makeSwitch(const ParamSpec &param)
 {
     // A check box cannot say "left to the method".
     auto *box = new QComboBox(this);
+    box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    box->setMinimumContentsLength(5);
     box->addItem(tr("automatic"));
     box->addItem(tr("yes"), true);
     box->addItem(tr("no"), false);

@@ -42,6 +42,7 @@ PresetDialog::PresetDialog(Document &document, QWidget *parent)
     m_list->setRootIsDecorated(false);
     m_list->setAlternatingRowColors(true);
     m_list->setUniformRowHeights(true);
+    m_list->setStyleSheet(QStringLiteral("QTreeView::item { height: %1px; }").arg(fontMetrics().height() + 6));
     m_list->setAllColumnsShowFocus(true);
     m_list->setHeaderLabels({tr("Assignment"), tr("W bits"), tr("A bits"), tr("Paper")});
     m_details->setWordWrap(true);

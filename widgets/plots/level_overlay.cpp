@@ -15,7 +15,7 @@ namespace {
 constexpr double kHandleReach = 7;      // pixels either side that still take hold
 constexpr double kGripWidth = 9, kGripHeight = 18;
 constexpr double kLevelReach = 5;
-constexpr std::size_t kMostGrips = 64;
+constexpr std::size_t kMostGrips = 64, kFewLevels = 3;
 
 double sharp(double pixel)
 {
@@ -85,6 +85,9 @@ void LevelOverlay::paint(QPainter &painter, const PlotArea &area, PlotRange visi
 
 void LevelOverlay::paintClipped(QPainter &painter, const PlotArea &area, const PlotColors &colors) const
 {
+    // A sign or three levels clip nothing: what is far out belongs to its level like the rest.
+    if (!m_grid.uniform && m_grid.levelCount(m_group) <= kFewLevels)
+        return;
     const PlotRange ends = clip();
     QColor lines = colors.clipped;
     lines.setAlpha(std::min(255, lines.alpha() * 2));

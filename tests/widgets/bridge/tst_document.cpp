@@ -32,6 +32,9 @@ private slots:
     void stepsStayInTheRange();
     void stateIsRestoredUndoably();
     void aPolicyIsOneStep();
+    void aPolicyActsOnWhatWasSetByHand();
+    void handSetLayersCountMoreThanThePolicy();
+    void freshSpecsKnowTheirLimits();
     void calibrationIsAbsorbedWithoutAStep();
     void baselineIsWhatBeforeMeans();
     void selectionGoesBackAndForth();
@@ -210,6 +213,50 @@ void TstDocument::aPolicyIsOneStep()
     QCOMPARE(bits("stem"), 2);
     m_document->undoStack()->redo();
     QVERIFY(m_document->spec("stem", Role::Weight)->isFloat());
+}
+
+void TstDocument::aPolicyActsOnWhatWasSetByHand()
+{
+    using Keep = LayerPolicy::Keep;
+    m_document->setBits({"stem", "stage1.0.conv1", "stage1.0.conv2", "head"}, Role::Weight, 2);
+    const int before = steps();
+    m_document->setPolicy({.firstLast = Keep::EightBit, .shortcuts = Keep::Same});
+    QCOMPARE(steps(), before + 1);
+    QCOMPARE(bits("stem"), 8);
+    QCOMPARE(bits("head"), 8);
+    QCOMPARE(bits("stage1.0.conv1"), 2);
+    QCOMPARE(m_document->keptAs("stem", Role::Weight), Keep::EightBit);
+    QCOMPARE(m_document->keptAs("stage1.0.conv1", Role::Weight), Keep::Same);
+    // What was float stays so, activations too.
+    QVERIFY(m_document->spec("stage2.0.conv1", Role::Weight)->isFloat());
+    QVERIFY(m_document->spec("stem", Role::Activation)->isFloat());
+    m_document->setPolicy({.firstLast = Keep::Float, .shortcuts = Keep::Same});
+    QVERIFY(m_document->spec("stem", Role::Weight)->isFloat());
+    m_document->setPolicy({});
+    QCOMPARE(bits("stem"), 2);
+    m_document->undoStack()->setIndex(before);
+    QCOMPARE(m_document->config().policy, LayerPolicy{});
+    QCOMPARE(bits("stem"), 2);
+    QVERIFY(!m_document->config().defaults.weight.method);
+}
+
+void TstDocument::handSetLayersCountMoreThanThePolicy()
+{
+    m_document->setBits({"stem", "stage1.0.conv1"}, Role::Weight, 2);
+    m_document->setPolicy({.firstLast = LayerPolicy::Keep::EightBit, .shortcuts = LayerPolicy::Keep::Same});
+    m_document->setBits({"stem"}, Role::Weight, 3);
+    QCOMPARE(bits("stem"), 3);
+    QCOMPARE(m_document->keptAs("stem", Role::Weight), LayerPolicy::Keep::Same);
+}
+
+void TstDocument::freshSpecsKnowTheirLimits()
+{
+    QCOMPARE(m_document->freshSpec("kmeans", Role::Weight, 3)->bits, 3);
+    QCOMPARE(m_document->freshSpec("uniform", Role::Weight, 1)->options.at("symmetric"), ParamValue(false));
+    QVERIFY(!m_document->freshSpec("bwn", Role::Weight, 2));
+    QVERIFY(!m_document->freshSpec("bwn", Role::Activation, 1));
+    QVERIFY(!m_document->freshSpec("no such method", Role::Weight, 4));
+    QVERIFY(!m_document->freshSpec(kFloatMethod, Role::Weight, 4));
 }
 
 void TstDocument::calibrationIsAbsorbedWithoutAStep()

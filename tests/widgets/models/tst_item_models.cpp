@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "bridge/engine_controller.h"
 #include "delegates/layer_delegates.h"
+#include "delegates/levels_delegate.h"
 #include "fake_engine.h"
+#include "models/compare_model.h"
 #include "models/jobs_model.h"
 #include "models/layer_table_model.h"
 #include "models/log_model.h"
@@ -49,6 +51,8 @@ private slots:
     void onlyTheEditedRowIsTold();
     void layersAreFilteredAndSorted();
     void layersThatCannotBeQuantizedSayWhy();
+    void keptLayersSayWhy();
+    void levelsArePainted();
     void sensitivityIsDrawnPerLayer();
     void sensitivityIsPainted();
     void jobsGoThroughTheirStates();
@@ -86,7 +90,7 @@ void TstItemModels::layersAreEditedInPlace()
     QCOMPARE(f.text("head", M::WeightBits), QStringLiteral("1"));
     QVERIFY(!(bits.siblingAtColumn(M::Name).flags() & Qt::ItemIsEditable));
     QCOMPARE(bits.siblingAtColumn(M::ActivationMethod).data(M::MethodsRole).toStringList(),
-             (QStringList{QStringLiteral("float"), QStringLiteral("uniform")}));
+             (QStringList{QStringLiteral("float"), QStringLiteral("uniform"), QStringLiteral("refuser")}));
 }
 
 void TstItemModels::anEditedRowOfTheSelectionEditsAll()
@@ -140,6 +144,55 @@ void TstItemModels::layersThatCannotBeQuantizedSayWhy()
     QVERIFY(!f.model.setData(bits, 4));
     QVERIFY(bits.data(Qt::ToolTipRole).toString().contains(QStringLiteral("an embedding is a table")));
     QVERIFY(bits.data(Qt::ForegroundRole).isValid());
+}
+
+void TstItemModels::keptLayersSayWhy()
+{
+    Fixture f;
+    f.document.setBits({"stem", "stage1.0.conv1"}, Role::Weight, 2);
+    f.document.setPolicy({.firstLast = LayerPolicy::Keep::EightBit, .shortcuts = LayerPolicy::Keep::Same});
+    const QModelIndex stem = f.model.index(f.model.rowOf("stem"), M::WeightBits);
+    const QModelIndex inner = f.model.index(f.model.rowOf("stage1.0.conv1"), M::WeightBits);
+    QVERIFY(stem.data(M::KeptRole).toBool());
+    QVERIFY(stem.data(Qt::ToolTipRole).toString().contains(QStringLiteral("Kept at 8 bit: the first or the last layer")));
+    QVERIFY(!inner.data(M::KeptRole).toBool());
+    QVERIFY(!inner.data(Qt::ToolTipRole).toString().contains(QStringLiteral("Kept")));
+    QVERIFY(!f.model.index(f.model.rowOf("stem"), M::ActivationBits).data(M::KeptRole).toBool());
+}
+
+void TstItemModels::levelsArePainted()
+{
+    const Catalog catalog = fakeCatalog();
+    CompareModel model(catalog);
+    const QuantSpec spec{"kmeans", 1, {{"init", std::string("linear")}}, {}};
+    model.setSpecs({spec}, true);
+    model.setAxis(-1, 1, {});
+    const auto darkColumns = [&] {
+        QImage image(110, 20, QImage::Format_RGB32);
+        image.fill(Qt::white);
+        QPainter painter(&image);
+        QStyleOptionViewItem option;
+        option.rect = image.rect();
+        option.palette = QPalette(Qt::white);
+        option.palette.setColor(QPalette::Base, Qt::white);
+        option.palette.setColor(QPalette::Text, Qt::black);
+        LevelsDelegate().paint(&painter, option, model.index(0, CompareModel::Levels));
+        painter.end();
+        QList<int> columns;
+        for (int x = 0; x < image.width(); ++x)
+            if (qGray(image.pixel(x, 8)) < 160)
+                columns << x;
+        return columns;
+    };
+    QVERIFY(darkColumns().isEmpty());
+    CompareReady result;
+    result.grid.uniform = false;
+    result.grid.groups = {{.levels = {-0.5, 0.5}, .thresholds = {0}}};
+    model.setResult(spec, result);
+    // The axis has a margin of 5: 100 pixels for -1 to 1.
+    const QList<int> columns = darkColumns();
+    QVERIFY(std::abs(columns.first() - 30) <= 1 && std::abs(columns.last() - 80) <= 1);
+    QVERIFY(columns.size() <= 6);
 }
 
 void TstItemModels::sensitivityIsDrawnPerLayer()

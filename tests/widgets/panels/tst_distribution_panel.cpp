@@ -69,6 +69,9 @@ private slots:
     void previewReplacesTheProvisionalGrid();
     void dragIsOneUndoStep();
     void dragOfAnInputKeepsItsZeroPoint();
+    void levelOfACodebookIsDraggedInOneStep();
+    void onlyUniformHasClipHandles();
+    void gradientsOfTheLastEpoch();
     void boxesEditTheRange();
     void automaticOptions();
     void formEditsOptions();
@@ -186,6 +189,74 @@ void TestDistributionPanel::automaticOptions()
     choose(QStringLiteral("automatic"));
     QVERIFY(!hasParam(bench.document.spec("stage2.1.conv1", Role::Weight)->options, "symmetric"));
     QCOMPARE(symmetric->currentText(), QStringLiteral("automatic"));
+}
+
+void TestDistributionPanel::levelOfACodebookIsDraggedInOneStep()
+{
+    Workbench bench;
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    bench.document.setMethod({"stage2.1.conv1"}, Role::Weight, "kmeans");
+    QTRY_VERIFY(!panel.histogram().overlay().empty() && !panel.histogram().overlay().isProvisional());
+    QVERIFY(panel.histogram().overlay().isFree());
+    QVERIFY(!panel.histogram().overlay().hasHandle(ClipSide::High));
+    const std::vector<double> before = panel.histogram().overlay().grid().levels();
+    const int steps = bench.document.undoStack()->count();
+    emit panel.histogram().levelDragged(3, before[3] + 0.1 * (before[4] - before[3]), false);
+    // In the same call, before any preview.
+    QCOMPARE(panel.histogram().overlay().grid().levels()[3], before[3] + 0.1 * (before[4] - before[3]));
+    QVERIFY(panel.histogram().overlay().isProvisional());
+    emit panel.histogram().levelDragged(3, before[4] + 1, true);   // no further than its neighbour
+    const std::vector<double> codebook = bench.document.spec("stage2.1.conv1", Role::Weight)->values.at("codebook");
+    QCOMPARE(codebook.size(), before.size());
+    QCOMPARE(codebook[3], before[4]);
+    QCOMPARE(codebook[2], before[2]);
+    QCOMPARE(bench.document.undoStack()->count(), steps + 1);
+    QVERIFY(bench.document.undoStack()->undoText().startsWith(QStringLiteral("Levels of")));
+    bench.document.undoStack()->undo();
+    QVERIFY(bench.document.spec("stage2.1.conv1", Role::Weight)->values.empty());
+}
+
+void TestDistributionPanel::onlyUniformHasClipHandles()
+{
+    Workbench bench;
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    QTRY_VERIFY(panel.histogram().overlay().hasHandle(ClipSide::High));
+    QVERIFY(!panel.histogram().overlay().isFree());
+    bench.document.setBits({"stage2.1.conv1"}, Role::Weight, 1);
+    // The fake answers with a uniform grid, yet this method has no clip that could be set.
+    bench.document.setMethod({"stage2.1.conv1"}, Role::Weight, "bwn");
+    QTRY_VERIFY(!panel.histogram().overlay().empty() && !panel.histogram().overlay().isProvisional());
+    QVERIFY(!panel.histogram().overlay().hasHandle(ClipSide::High) && !panel.histogram().overlay().hasHandle(ClipSide::Low));
+}
+
+void TestDistributionPanel::gradientsOfTheLastEpoch()
+{
+    Workbench bench;
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    QCheckBox *box = nullptr;
+    for (QCheckBox *each : panel.findChildren<QCheckBox *>())
+        if (each->text() == QStringLiteral("Gradients"))
+            box = each;
+    QVERIFY(box && !box->isVisible());
+    bench.controller.fineTune({.epochs = 2});
+    QTRY_COMPARE(bench.controller.results().trainingEpochs.size(), std::size_t(2));
+    QVERIFY(box->isVisible());
+    box->setChecked(true);
+    const auto &trace = bench.controller.results().trainingEpochs.back().traces.at("stage2.1.conv1");
+    QCOMPARE(panel.histogram().histogram(), trace.gradients);
+    QVERIFY(panel.histogram().overlay().empty());
+    QVERIFY(panel.statisticsText().contains(QStringLiteral("epoch 2")));
+    panel.setRole(Role::Activation);
+    QVERIFY(!box->isVisible());
+    QVERIFY(panel.histogram().histogram() != trace.gradients);
+    panel.setRole(Role::Weight);
+    QCOMPARE(panel.histogram().histogram(), trace.gradients);
+    box->setChecked(false);
+    QVERIFY(panel.histogram().histogram() != trace.gradients);
+    QTRY_VERIFY(!panel.histogram().overlay().empty());
 }
 
 void TestDistributionPanel::boxesEditTheRange()

@@ -2,7 +2,9 @@
 #include "fake_engine.h"
 #include "panels/param_form.h"
 #include "panels/recipes_form.h"
+#include "panels/training_curves.h"
 #include "panels/training_panel.h"
+#include "plots/level_history_plot.h"
 
 #include <QCheckBox>
 #include <QComboBox>
@@ -29,6 +31,8 @@ private slots:
     void teacherNeedsItsRecipe();
     void saysWhatTheRecipeIsDoing();
     void stepsWithoutLabelsHaveNoAccuracy();
+    void levelsOverTheEpochs();
+    void optionsDependOnABox();
     void settingsRoundTrip();
     void settingsOfAnotherVersion();
     void everyControlHasAName();
@@ -182,6 +186,46 @@ void TstTrainingPanel::stepsWithoutLabelsHaveNoAccuracy()
     bench.engine.emitEvent(TrainingStep{job, 2, 10, 1, 0.5, std::numeric_limits<double>::quiet_NaN(), 0.01});
     QTRY_VERIFY(now->text().contains(QStringLiteral("step 2")));
     QVERIFY2(!now->text().contains(QStringLiteral("accuracy")), qPrintable(now->text()));
+}
+
+void TstTrainingPanel::levelsOverTheEpochs()
+{
+    Bench bench;
+    TrainingCurves curves(bench.document, bench.controller);
+    QVERIFY(curves.levels().isHidden());
+    bench.document.setBits({"stem"}, Role::Weight, 2);
+    bench.document.setSelection({"stem"});
+    bench.controller.fineTune({.epochs = 3});
+    QTRY_COMPARE(curves.levels().history().size(), std::size_t(3));
+    QVERIFY(!curves.levels().isHidden());
+    QCOMPARE(curves.levels().history()[2].epoch, 3);
+    QCOMPARE(curves.levels().history()[0].levels, (std::vector<double>{-1, 2.0 / 3 - 1, 4.0 / 3 - 1, 1}));
+    QCOMPARE(curves.levels().history()[1].levels.back(), 0.9);
+    QCOMPARE(curves.levels().table().rows.size(), std::size_t(12));
+    bench.document.setSelection({"head"});   // stayed in float
+    QVERIFY(curves.levels().history().empty());
+    QVERIFY(curves.levels().accessibleDescription().contains(QStringLiteral("head had no quantized weight")));
+}
+
+void TstTrainingPanel::optionsDependOnABox()
+{
+    ParamSpec normalize, restore;
+    normalize.name = "normalize";
+    normalize.type = ParamType::Bool;
+    normalize.fallback = false;
+    restore.name = "restore";
+    restore.type = ParamType::Bool;
+    restore.fallback = true;
+    restore.onlyWith = "normalize=true";
+    ParamForm form;
+    form.setParams({normalize, restore}, {});
+    QVERIFY(!form.field("restore")->isEnabled());
+    form.setParams({normalize, restore}, {{"normalize", true}});
+    QVERIFY(form.field("restore")->isEnabled());
+    normalize.fallback = true;   // as apot has it
+    ParamForm other;
+    other.setParams({normalize, restore}, {});
+    QVERIFY(other.field("restore")->isEnabled());
 }
 
 void TstTrainingPanel::settingsRoundTrip()

@@ -17,6 +17,7 @@ private slots:
     void sixteenBitsBecomeABand();
     void draggingAHandleTellsWhere();
     void draggingElsewherePans();
+    void freeLevelsAreDragged();
     void wheelZoomsAndDoubleClickResets();
     void gridChangeRepaintsWithoutReplot();
     void themeChangeRecolors();
@@ -101,6 +102,34 @@ void TestHistogramPlot::draggingAHandleTellsWhere()
     QCOMPARE(spy.back().at(2).toBool(), true);
     QCOMPARE(spy.front().at(2).toBool(), false);
     QCOMPARE(plot.xRange(), before);
+}
+
+void TestHistogramPlot::freeLevelsAreDragged()
+{
+    HistogramPlot plot(QStringLiteral("Weights"));
+    const Histogram h = bellHistogram();
+    plot.setHistogram(h);
+    QuantGrid grid;
+    grid.uniform = false;
+    grid.groups = {{.levels = {-0.2, 0.05, 0.3}, .thresholds = {-0.075, 0.175}}};
+    plot.setGrid(grid, 0, quantizeHistogram(h, grid, 0), false);
+    show(plot);
+    QSignalSpy moved(&plot, &HistogramPlot::levelDragged), clips(&plot, &HistogramPlot::clipDragged);
+    const QPointF from = plot.toPixel(0.05, 0) - QPointF(0, 60), to = plot.toPixel(0.15, 0) - QPointF(0, 60);
+    drag(plot.canvas(), from, to);
+    QCOMPARE(moved.size(), 0);   // not free yet
+    plot.resetView();
+    plot.replotNow();
+    plot.setFreeLevels(true);
+    drag(plot.canvas(), from, to);
+    QVERIFY(moved.size() >= 2);
+    QCOMPARE(moved.last().at(0).value<std::size_t>(), std::size_t(1));
+    QVERIFY(std::abs(moved.last().at(1).toDouble() - 0.15) < 0.005);
+    QCOMPARE(moved.last().at(2).toBool(), true);
+    QCOMPARE(clips.size(), 0);
+    hover(plot.canvas(), plot.toPixel(0.3, 0) - QPointF(0, 60));
+    QCOMPARE(plot.overlay().hotLevel(), std::optional<std::size_t>(2));
+    saveShot(plot, QStringLiteral("free-levels"));
 }
 
 void TestHistogramPlot::draggingElsewherePans()

@@ -25,6 +25,7 @@ private slots:
     void levelsInView();
     void listedLevels();
     void thresholdsLieBetween();
+    void answersThatDoNotAscend();
     void widestGroupStandsForAll();
     void ticks_data();
     void ticks();
@@ -171,6 +172,22 @@ void TestPlotData::thresholdsLieBetween()
     const LineSelection lines = thresholdLines(symmetricGrid(2, 1), 0, {-2, 2}, 500);
     const std::vector<double> wanted{-0.5, 0.5};
     QCOMPARE(lines.values, wanted);
+}
+
+void TestPlotData::answersThatDoNotAscend()
+{
+    // Below 1 comes 2, from 1 to 3 comes 0, above that 2 again.
+    QuantGrid grid;
+    grid.uniform = false;
+    grid.groups = {{.levels = {0, 2}, .thresholds = {}, .answers = {2, 0, 2}, .breaks = {1, 3}}};
+    const Histogram h{0, 4, {8, 4, 4, 6}, 0, 0, 0};
+    const LineSelection lines = thresholdLines(grid, 0, {0, 4}, 400);
+    QCOMPARE(lines.values, (std::vector<double>{1, 3}));
+    const PlotPoints points = quantizedOutline(h, grid, 0);
+    // The middle between the levels parts the cells: 8 counts at 0 over [-1, 1] cut to [0, 1], 14 at 2 over [1, 3] cut to its end.
+    const std::vector<double> x{0, 0, 1, 1, 3, 3}, y{0, 8, 8, 7, 7, 0};
+    QCOMPARE(points.x, x);
+    QCOMPARE(points.y, y);
 }
 
 void TestPlotData::widestGroupStandsForAll()

@@ -36,6 +36,7 @@ private slots:
     void matchesTheReference_data();
     void matchesTheReference();
     void usesGivenValues();
+    void codebookIsItsLevels();
     void floatHasNone();
     void perChannelHasOneGroupEach();
     void searchedRangeIsNeverWorse();
@@ -82,6 +83,16 @@ void TestProvisionalGrid::usesGivenValues()
     const QuantGrid grid = provisionalGrid(spec, {});
     QCOMPARE(grid.groups[0].scale, 0.25);
     QCOMPARE(gridRange(grid, 0), (PlotRange{-0.75, 3.0}));
+}
+
+void TestProvisionalGrid::codebookIsItsLevels()
+{
+    const QuantGrid grid = provisionalGrid({"kmeans", 2, {}, {{"codebook", {0.5, -1, 0, 2}}}}, w8());
+    QVERIFY(!grid.uniform);
+    QCOMPARE(grid.levels(), (std::vector<double>{-1, 0, 0.5, 2}));
+    QCOMPARE(grid.thresholds(), (std::vector<double>{-0.5, 0.25, 1.25}));
+    QCOMPARE(grid.quantize(0, 0.3), 0.5);
+    QVERIFY(provisionalGrid({"kmeans", 2, {}, {}}, w8()).empty());
 }
 
 void TestProvisionalGrid::floatHasNone()
