@@ -180,6 +180,8 @@ QuantGrid GridQuantizer::grid() const
             std::ranges::sort(group.levels);
             const auto tail = std::ranges::unique(group.levels);
             group.levels.erase(tail.begin(), tail.end());
+            if (group.levels.size() == 1)
+                group.levels.push_back(group.levels.front());   // of an empty or all-zero tensor
         }
         out.groups.push_back(std::move(group));
     }

@@ -24,7 +24,7 @@ public:
     using Grid = std::variant<std::monostate, AffineGrid, StepTables>;
 
     bool calibrated() const override { return m_ready; }
-    at::Tensor forward(const at::Tensor &x) final;
+    at::Tensor forward(const at::Tensor &x) override;
     at::Tensor apply(const at::Tensor &x, bool mayOverwrite) override;
     QuantGrid grid() const final;
     /// The values that were declared as learned, as leaves; options `lr_factor` and `decay` where the method has them.
@@ -56,8 +56,10 @@ protected:
     [[nodiscard]] int bits() const { return m_spec.bits; }
     [[nodiscard]] bool isWeight() const { return m_site.role == Role::Weight; }
     [[nodiscard]] bool perChannel() const { return m_perChannel; }
+    /// Of methods that have channels without the option `granularity`.
+    void setPerChannel(bool perChannel) { m_perChannel = perChannel; }
     /// The dimension that groups of x run over; -1 for one group (per tensor, or an array of one dimension).
-    [[nodiscard]] int axisOf(const at::Tensor &x) const { return m_perChannel && x.dim() > 1 ? m_site.channelAxis : -1; }
+    [[nodiscard]] virtual int axisOf(const at::Tensor &x) const { return m_perChannel && x.dim() > 1 ? m_site.channelAxis : -1; }
     /// How many groups the last tensor had.
     [[nodiscard]] std::size_t groupCount() const { return m_groups; }
     /// From calibrate(): the values are there, for so many groups.

@@ -36,6 +36,24 @@ const std::vector<QuantizerRow> &quantizerRows()
 {
     static const std::vector<QuantizerRow> rows = withSharedOptions({
         uniformRow(),
+        binaryconnectRow(),
+        bnnRow(),
+        bwnRow(),
+        xnorRow(),
+        birealRow(),
+        abcRow(),
+        horqRow(),
+        twnRow(),
+        ttqRow(),
+        inqRow(),
+        apotRow(),
+        hwgqRow(),
+        dorefaRow(),
+        wrpnRow(),
+        balancedRow(),
+        pactRow(),
+        sawbRow(),
+        qilRow(),
         kmeansRow(),
     });
     return rows;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bitwright {
 namespace {
@@ -60,6 +61,7 @@ void SiteCollector::add(const at::Tensor &x)
     const at::Tensor value = floatContiguous(x);
     const Moments batch = momentsOf(value);
     m_state.moments.merge(batch);
+    addChannels(value);
     if (value.dim() > 0 && value.size(0) > 0)
         m_state.featuresPerSample = value.numel() / value.size(0);
     if (batch.count == 0) {
@@ -83,9 +85,40 @@ void SiteCollector::add(const at::Tensor &x)
     }
 }
 
+void SiteCollector::addChannels(const at::Tensor &value)
+{
+    constexpr std::int64_t kMost = 8192;   // a weight's rows are no channels
+    if (value.dim() < 2 || value.size(1) > kMost || value.numel() == 0)
+        return;
+    const auto channels = std::size_t(value.size(1));
+    if (m_channelSums.empty()) {
+        m_channelSums.assign(channels, 0);
+        m_channelCounts.assign(channels, 0);
+    }
+    if (m_channelSums.size() != channels)
+        return;
+    const std::int64_t inner = value.numel() / (value.size(0) * value.size(1));
+    const float *at = value.const_data_ptr<float>();
+    for (std::int64_t row = 0; row < value.size(0) * value.size(1); ++row, at += inner) {
+        const std::size_t channel = std::size_t(row) % channels;
+        float sum = 0;
+        std::uint64_t count = 0;
+        for (std::int64_t i = 0; i < inner; ++i) {
+            const float magnitude = std::abs(at[i]);
+            const bool finite = magnitude <= std::numeric_limits<float>::max();
+            sum += finite ? magnitude : 0.0f;
+            count += finite ? 1 : 0;
+        }
+        m_channelSums[channel] += double(sum);
+        m_channelCounts[channel] += count;
+    }
+}
+
 SiteStatistics SiteCollector::finish() const
 {
     SiteStatistics out = m_state;
+    for (std::size_t i = 0; i < m_channelSums.size(); ++i)
+        out.channelMeanAbs.push_back(m_channelCounts[i] ? m_channelSums[i] / double(m_channelCounts[i]) : 0);
     if (out.histogram.counts.empty()) {
         out.histogram.counts.assign(m_bins, 0);
         out.histogram.hi = 1;

@@ -16,6 +16,7 @@ struct SiteStatistics {
     double averageMin = 0, averageMax = 0;   ///< moving average of batch extremes (A3.2), first batch initialises
     double firstBatchMeanAbs = 0;   ///< for LSQ's start
     std::int64_t batches = 0;
+    std::vector<double> channelMeanAbs;    ///< mean |x| over the finite values by index of dimension 1; empty where there is none
     std::int64_t featuresPerSample = 0;   ///< elements of one sample
 };
 
@@ -27,7 +28,11 @@ public:
     void add(const at::Tensor &x);
     [[nodiscard]] SiteStatistics finish() const;
 private:
+    void addChannels(const at::Tensor &value);
+
     SiteStatistics m_state;
+    std::vector<double> m_channelSums;
+    std::vector<std::uint64_t> m_channelCounts;
     std::size_t m_bins;
     double m_keep;
 };

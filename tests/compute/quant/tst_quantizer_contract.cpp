@@ -18,7 +18,9 @@ using namespace bitwright;
 
 namespace {
 
-const std::set<std::string> kNotIdempotent{"dorefa", "qil"};
+// L1.1 asks it of affine grids, HWGQ, PACT, LQ, SAWB, TWN, BWN, INQ and codebooks. Those here bend their input before they
+// round it, keep a scale that their threshold does not share, or answer out of order.
+const std::set<std::string> kNotIdempotent{"dorefa", "qil", "abc", "horq", "ttq", "quantnet", "apot", "balanced"};
 const std::set<std::string> kNotMonotone{"abc", "horq"};
 const std::set<std::string> kGridIsNoList{"abc", "horq"};
 /// Mean squared error over the signal's power on 4000 normal values: a loose bound by bits, for any method.
@@ -26,6 +28,9 @@ double bound(int bits)
 {
     return bits <= 2 ? 0.95 : bits == 3 ? 0.5 : bits == 4 ? 0.1 : 0.05;
 }
+
+/// Fixed or learned levels, not fitted to the tensor, meant for a batch norm behind them, or fitted greedily.
+const std::set<std::string> kNotFitted{"abc", "horq", "dorefa", "wrpn", "ttq", "hwgq", "qil", "apot", "balanced", "quantnet"};
 
 struct Input {
     const char *name;
@@ -272,7 +277,7 @@ private:
         auto q = std::move(*make(method, bits, weight, granularity));
         QVERIFY(q->calibrate(x).has_value());
         const Difference d = compare(x, q->apply(x, false));
-        QVERIFY2(d.error < bound(bits) * d.signal || bits == 1, qPrintable(QString::number(d.error / d.signal)));
+        QVERIFY2(d.error < bound(bits) * d.signal || bits == 1 || kNotFitted.contains(method.toStdString()), qPrintable(QString::number(d.error / d.signal)));
     }
 
     void threads(const QString &method, int bits, bool weight, const QString &granularity)
