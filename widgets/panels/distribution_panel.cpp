@@ -531,6 +531,7 @@ void DistributionPanel::showGrid()
     const bool gradients = showsGradients();
     m_histogram->setHandles(editable && !gradients && clipHasLow(gridForm()), editable && !gradients);
     m_histogram->setFreeLevels(hasFreeLevels() && !gradients);
+    m_histogram->setLegendShown(!gradients);
     if (gradients || m_histogram->histogram().counts.empty() || m_grid.empty()) {
         m_histogram->clearGrid();
     } else {
@@ -586,8 +587,12 @@ void DistributionPanel::showStatistics()
     QStringList parts;
     if (showsGradients()) {
         const Histogram &gradients = lastTrace()->traces.at(m_layer).gradients;
-        m_statistics->setText(tr("Gradients that the quantizer passed back at the end of epoch %1 · %L2 values · %3 to %4")
-                                  .arg(lastTrace()->epoch).arg(qulonglong(gradients.total())).arg(formatReal(gradients.lo, 3), formatReal(gradients.hi, 3)));
+        // Values that are all alike come on an axis that is made up.
+        const bool alike = std::ranges::count_if(gradients.counts, [](std::uint64_t count) { return count > 0; }) <= 1;
+        const QString range = alike ? tr("all alike: %1").arg(formatReal(gradients.lo, 3))
+                                    : tr("%1 to %2").arg(formatReal(gradients.lo, 3), formatReal(gradients.hi, 3));
+        m_statistics->setText(tr("Gradients that the quantizer passed back at the end of epoch %1 · %L2 values · %3")
+                                  .arg(lastTrace()->epoch).arg(qulonglong(gradients.total())).arg(range));
         m_warning->hide();
         return;
     }

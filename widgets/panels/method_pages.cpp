@@ -14,11 +14,16 @@
 #include <QLocale>
 #include <QTextBlock>
 #include <QTextBrowser>
+#include <QTextCursor>
 #include <QTextDocument>
+#include <QTextFragment>
 #include <QTextTable>
 #include <QToolButton>
 #include <QUrl>
 #include <QVBoxLayout>
+
+#include <algorithm>
+#include <vector>
 
 // In a static library resources come in only where they are named; outside any namespace.
 static void initPages()
@@ -33,6 +38,8 @@ namespace {
 constexpr int kLineWidth = 760;
 /// The page that lists the others.
 constexpr const char *kIndex = "README";
+/// The table of results, beside the folder of the methods.
+constexpr const char *kResults = "results";
 
 QString pathOf(const QString &id)
 {
@@ -72,6 +79,30 @@ QString fromTraits(const MethodTraits &method)
     return lines.join(QChar(u'\n'));
 }
 
+/// Words of the code stand out in running text, and are as large as the heading that they stand in.
+void dressCode(const QTextBlock &block, const QPalette &palette)
+{
+    struct Piece { int from, length; QTextCharFormat format; };
+    std::vector<Piece> pieces;
+    for (auto at = block.begin(); !at.atEnd(); ++at)
+        if (const QTextFragment piece = at.fragment(); piece.charFormat().fontFixedPitch())
+            pieces.push_back({piece.position(), piece.length(), piece.charFormat()});
+    const int heading = block.blockFormat().headingLevel();
+    for (Piece &piece : pieces) {
+        if (heading > 0) {
+            piece.format.clearProperty(QTextFormat::FontPointSize);
+            piece.format.clearProperty(QTextFormat::FontPixelSize);
+            piece.format.setProperty(QTextFormat::FontSizeAdjustment, 4 - heading);
+        } else {
+            piece.format.setBackground(palette.brush(QPalette::AlternateBase));
+        }
+        QTextCursor cursor(block);
+        cursor.setPosition(piece.from);
+        cursor.setPosition(piece.from + piece.length, QTextCursor::KeepAnchor);
+        cursor.setCharFormat(piece.format);
+    }
+}
+
 /// Tables with lines between rows and some air; Qt's own have neither.
 void dress(QTextDocument &document, const QPalette &palette)
 {
@@ -92,6 +123,7 @@ void dress(QTextDocument &document, const QPalette &palette)
         QTextBlockFormat format = block.blockFormat();
         format.setLineHeight(120, QTextBlockFormat::ProportionalHeight);
         cursor.setBlockFormat(format);
+        dressCode(block, palette);
     }
 }
 
@@ -109,6 +141,7 @@ MethodPages::MethodPages(const Catalog &catalog, QWidget *parent)
     auto *pages = new QComboBox;
     pages->setAccessibleName(tr("Choose a page"));
     pages->addItem(tr("All methods"), QString::fromLatin1(kIndex));
+    pages->addItem(tr("What we measured"), QString::fromLatin1(kResults));
     for (const QString &id : compiledIn())
         pages->addItem(id, id);
     for (const MethodTraits &method : catalog.methods())
@@ -143,6 +176,7 @@ QStringList MethodPages::compiledIn()
     for (const QString &file : QDir(QStringLiteral(":/methods")).entryList({QStringLiteral("*.md")}, QDir::Files, QDir::Name))
         ids << file.chopped(3);
     ids.removeAll(QString::fromLatin1(kIndex));
+    ids.removeAll(QString::fromLatin1(kResults));
     return ids;
 }
 

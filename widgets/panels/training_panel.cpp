@@ -316,7 +316,7 @@ void TrainingPanel::setCurves(QWidget *curves)
     QLayoutItem *stretch = m_lower->takeAt(m_lower->count() - 1);
     delete stretch;
     m_lower->addWidget(curves, 1);
-    m_halves->setSizes({280, 340});
+    m_halves->setSizes({210, 400});
 }
 
 FineTuneOptions TrainingPanel::options() const

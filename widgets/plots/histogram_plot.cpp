@@ -131,6 +131,12 @@ void HistogramPlot::setMixed(bool mixed)
     m_mixed = mixed;
 }
 
+void HistogramPlot::setLegendShown(bool shown)
+{
+    setLegendAbove(plot(), shown);
+    requestReplot();
+}
+
 void HistogramPlot::setAxisTitle(const QString &title)
 {
     plot()->xAxis->setLabel(title);

@@ -33,6 +33,8 @@ public:
     void setFreeLevels(bool free);
     /// The histogram holds values of several groups of the grid, the overlay shows one of them.
     void setMixed(bool mixed);
+    /// Names of the series above the axes; there is nothing to tell apart where no quantization is shown.
+    void setLegendShown(bool shown);
     /// What the values are, under the axis.
     void setAxisTitle(const QString &title);
     /// The histogram's colour follows the role: weights and activations look different everywhere.

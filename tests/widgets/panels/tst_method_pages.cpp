@@ -75,6 +75,9 @@ void TstMethodPages::linksBetweenPages()
     pages.showPage(QStringLiteral("training"));
     click(pages, "surgery.md");
     QCOMPARE(pages.page(), QStringLiteral("surgery"));
+    click(pages, "../results.md");
+    QCOMPARE(pages.page(), QStringLiteral("results"));
+    click(pages, "surgery.md");
     click(pages, "no-such-page.md");
     QCOMPARE(pages.page(), QStringLiteral("surgery"));
 }
