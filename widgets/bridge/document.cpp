@@ -16,6 +16,8 @@ namespace {
 
 /// As far as a person goes back, and no further: the list must not grow with an hour of arrow keys.
 constexpr std::size_t kSelectionHistory = 200;
+/// LayerPolicy::Keep::EightBit.
+constexpr int kKeptBits = 8;
 
 /// One bit of a restricted symmetric grid is the single level 0: two levels need the asymmetric one.
 void allowOneBit(QuantSpec &spec, Role role)
@@ -329,10 +331,17 @@ LayerPolicy::Keep Document::keptAs(const std::string &name, Role role) const
     const LayerInfo *info = layer(name);
     if (!info || info->status != LayerStatus::Quantizable)
         return LayerPolicy::Keep::Same;
-    const auto own = m_state.config.layers.find(name);
     const std::optional<std::string> &beneath = m_state.config.defaults.of(role).method;
-    const bool acts = beneath && *beneath != kFloatMethod && (own == m_state.config.layers.end() || !own->second.of(role).method);
-    return acts ? keepFor(m_state.config.policy, *info, *m_model) : LayerPolicy::Keep::Same;
+    if (!beneath || *beneath == kFloatMethod)
+        return LayerPolicy::Keep::Same;
+    const LayerPolicy::Keep keep = keepFor(m_state.config.policy, *info, *m_model);
+    const auto own = m_state.config.layers.find(name);
+    if (own == m_state.config.layers.end() || !own->second.of(role).method)
+        return keep;
+    // Calibration writes an entry of the layer's own with what the policy gave it.
+    const QuantPatch &patch = own->second.of(role);
+    const bool asKept = keep == LayerPolicy::Keep::Float ? *patch.method == kFloatMethod : *patch.method == "uniform" && patch.bits == kKeptBits;
+    return asKept ? keep : LayerPolicy::Keep::Same;
 }
 
 LayerNames Document::quantizedLayers() const

@@ -128,7 +128,7 @@ QString CompareModel::words(int at) const
 QString CompareModel::display(const Row &row, Column column, bool present) const
 {
     if (column == Method)
-        return present ? tr("%1 (present)").arg(title(row.spec)) : title(row.spec);
+        return present ? QStringLiteral("● ") + title(row.spec) : title(row.spec);
     if (column == Bits)
         return QString::number(row.spec.bits);
     if (!row.result)
@@ -201,6 +201,8 @@ QVariant CompareModel::data(const QModelIndex &index, int role) const
         return present ? QVariant(font) : QVariant();
     }
     case Qt::AccessibleTextRole:
+        if (column == Method)
+            return present ? tr("%1, the present choice").arg(title(row.spec)) : title(row.spec);
         return column == Levels && row.result ? tr("%1 levels").arg(row.result->grid.levelCount()) : QVariant();
     case SortRole: return sortValue(row, column);
     case LevelsRole: return column == Levels ? QVariant::fromValue(levels(row)) : QVariant();

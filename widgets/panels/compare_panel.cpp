@@ -331,6 +331,7 @@ void ComparePanel::refresh()
     const bool same = now == m_shown;
     m_model->setSpecs(wanted(), !same);
     m_shown = now;
+    m_table->setColumnHidden(CompareModel::Size, m_role == Role::Activation);
     showAxis();
     markPresent();
     if (!isVisible() || m_pages->currentIndex() != kLayerPage)
@@ -392,7 +393,7 @@ void ComparePanel::showWords()
     const bool layerPage = m_pages->currentIndex() == kLayerPage;
     m_apply->setEnabled(row >= 0 && !m_model->row(row).refused());
     m_help->setEnabled(row >= 0);
-    m_words->setText(row >= 0 ? m_model->words(row) : m_model->rowCount() > 0 ? tr("A double click gives a method to the selected layers.") : QString());
+    m_words->setText(row >= 0 ? m_model->words(row) : m_model->rowCount() > 0 ? tr("A double click gives a method to %1.").arg(editedLayers().size() == 1 ? toQString(editedLayers().front()) : tr("the %1 selected layers").arg(editedLayers().size())) : QString());
     const auto left = m_model->missing().size();
     m_progress->setText(layerPage && m_job != 0 && left > 0
                             ? tr("%1 of %2").arg(m_model->rowCount() - int(left)).arg(m_model->rowCount()) : QString());

@@ -285,33 +285,43 @@ void NetworkCompare::showPolicy()
     m_shortcuts->setCurrentIndex(m_shortcuts->findData(int(policy.shortcuts)));
 }
 
-CompareNetworksRequest NetworkCompare::request() const
+std::vector<NetworkCompare::Choice> NetworkCompare::choices() const
 {
-    CompareNetworksRequest request;
-    Preset assignment;
-    assignment.policy = {LayerPolicy::Keep(m_firstLast->currentData().toInt()), LayerPolicy::Keep(m_shortcuts->currentData().toInt())};
+    std::vector<Choice> found;
     const std::string activation = m_activation->currentData().toString().toStdString();
     const MethodTraits *inputs = m_document.catalog().quantizer(activation);
     for (const std::string &id : methods()) {
-        const MethodTraits *method = m_document.catalog().quantizer(id);
         for (const int bits : m_bits->bits()) {
             const auto weight = m_document.freshSpec(id, Role::Weight, bits);
             if (!weight)
                 continue;
-            assignment.weight = patchOf(*weight);
-            assignment.activation = {};
+            Choice choice{*weight, {}};
             if (inputs) {
                 const int wanted = m_activationBits->currentData().toInt() == kSameBits ? bits : m_activationBits->currentData().toInt();
                 const auto input = m_document.freshSpec(activation, Role::Activation, std::clamp(wanted, inputs->minimumBits, inputs->maximumBits));
                 if (!input)
                     continue;
-                assignment.activation = patchOf(*input);
+                choice.activation = *input;
             }
-            std::string title = (method->title.empty() ? id : method->title) + ", W" + std::to_string(bits);
-            if (assignment.activation.bits)
-                title += " A" + std::to_string(*assignment.activation.bits);
-            request.candidates.push_back({std::move(title), withPreset(m_document.config(), assignment)});
+            found.push_back(std::move(choice));
         }
+    }
+    return found;
+}
+
+CompareNetworksRequest NetworkCompare::request() const
+{
+    CompareNetworksRequest request;
+    Preset assignment;
+    assignment.policy = {LayerPolicy::Keep(m_firstLast->currentData().toInt()), LayerPolicy::Keep(m_shortcuts->currentData().toInt())};
+    for (const Choice &choice : choices()) {
+        const MethodTraits *method = m_document.catalog().quantizer(choice.weight.method);
+        assignment.weight = patchOf(choice.weight);
+        assignment.activation = choice.activation.isFloat() ? QuantPatch{} : patchOf(choice.activation);
+        std::string title = method->title + ", W" + std::to_string(choice.weight.bits);
+        if (!choice.activation.isFloat())
+            title += " A" + std::to_string(choice.activation.bits);
+        request.candidates.push_back({std::move(title), withPreset(m_document.config(), assignment)});
     }
     request.limit = m_samples->value();
     if (m_training)
@@ -328,7 +338,7 @@ QString NetworkCompare::obstacle() const
         return tr("Open data first (File, Data…).");
     if (m_epochs->value() > 0 && m_controller.data().training.empty())
         return tr("Choose training data first (File, Data…), or no epochs.");
-    if (request().candidates.empty())
+    if (choices().empty())
         return tr("None of the chosen methods has one of the chosen widths.");
     return {};
 }
@@ -389,7 +399,7 @@ void NetworkCompare::updateState()
         }
         m_hint->setText(tr("%1 of %2 networks measured.").arg(done).arg(m_model->rowCount()));
     } else {
-        const int count = int(why.isEmpty() ? request().candidates.size() : 0);
+        const int count = int(why.isEmpty() ? choices().size() : 0);
         m_hint->setText(why.isEmpty() ? counted(count, tr("%1 network will be measured."), tr("%1 networks will be measured.")) : why);
     }
 }

@@ -48,6 +48,9 @@ public:
     bool take(int row);
 
 private:
+    /// One row of the table to be: its quantizers, without the rest of the assignment, which may be large.
+    struct Choice { QuantSpec weight, activation; };
+    [[nodiscard]] std::vector<Choice> choices() const;
     void setupForm(QGridLayout *form);
     QToolButton *makeMethodsButton();
     void fillMethods();

@@ -19,12 +19,18 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-QString bitsText(const std::map<int, int> &layersByBits)
+/// How many layers have which width by which method.
+using LayersByChoice = std::map<std::pair<int, std::string>, int>;
+
+QString bitsText(const LayersByChoice &layersByChoice, const Catalog &catalog)
 {
     QStringList parts;
-    for (const auto &[bits, layers] : layersByBits)
+    for (const auto &[choice, layers] : layersByChoice) {
+        const auto &[bits, id] = choice;
+        const MethodTraits *method = catalog.quantizer(id);
         parts << (bits >= 32 ? TradeoffPanel::tr("%n × float", nullptr, layers)
-                             : TradeoffPanel::tr("%n × %1 bit", nullptr, layers).arg(bits));
+                             : TradeoffPanel::tr("%n × %1 bit %2", nullptr, layers).arg(bits).arg(toQString(method ? method->title : id)));
+    }
     return parts.join(QStringLiteral(", "));
 }
 
@@ -125,19 +131,19 @@ TradeoffPanel::Digest TradeoffPanel::digest(const ResolvedConfig &config) const
 {
     Digest result{kNaN, {}};
     double bits = 0, weights = 0;
-    std::map<int, int> weightBits, activationBits;
+    LayersByChoice weightBits, activationBits;
     for (const auto &[name, layer] : config) {
         const LayerInfo *info = m_document.layer(name);
         const double count = info ? double(info->weightCount) : 0;
         bits += count * layer.weight.bits;
         weights += count;
-        ++weightBits[layer.weight.isFloat() ? 32 : layer.weight.bits];
-        ++activationBits[layer.activation.isFloat() ? 32 : layer.activation.bits];
+        ++weightBits[{layer.weight.isFloat() ? 32 : layer.weight.bits, layer.weight.method}];
+        ++activationBits[{layer.activation.isFloat() ? 32 : layer.activation.bits, layer.activation.method}];
     }
     if (weights > 0)
         result.meanBits = bits / weights;
     if (!config.empty())
-        result.text = tr("weights: %1\nactivations: %2").arg(bitsText(weightBits), bitsText(activationBits));
+        result.text = tr("weights: %1\nactivations: %2").arg(bitsText(weightBits, m_document.catalog()), bitsText(activationBits, m_document.catalog()));
     return result;
 }
 

@@ -33,6 +33,7 @@ private slots:
     void stateIsRestoredUndoably();
     void aPolicyIsOneStep();
     void aPolicyActsOnWhatWasSetByHand();
+    void calibrationDoesNotHideThePolicy();
     void handSetLayersCountMoreThanThePolicy();
     void freshSpecsKnowTheirLimits();
     void calibrationIsAbsorbedWithoutAStep();
@@ -238,6 +239,22 @@ void TstDocument::aPolicyActsOnWhatWasSetByHand()
     QCOMPARE(m_document->config().policy, LayerPolicy{});
     QCOMPARE(bits("stem"), 2);
     QVERIFY(!m_document->config().defaults.weight.method);
+}
+
+void TstDocument::calibrationDoesNotHideThePolicy()
+{
+    m_document->setBits({"stem", "stage1.0.conv1"}, Role::Activation, 4);
+    m_document->setPolicy({.firstLast = LayerPolicy::Keep::EightBit, .shortcuts = LayerPolicy::Keep::Same});
+    QCOMPARE(bits("stem", Role::Activation), 8);
+    ModelConfig calibrated = m_document->config();
+    QuantSpec spec = *m_document->spec("stem", Role::Activation);
+    spec.values = {{"scale", {0.01}}, {"zero_point", {0}}};
+    setSpec(calibrated, "stem", Role::Activation, spec);
+    m_document->absorbCalibration(calibrated);
+    QVERIFY(!m_document->spec("stem", Role::Activation)->values.empty());
+    QCOMPARE(m_document->keptAs("stem", Role::Activation), LayerPolicy::Keep::EightBit);
+    m_document->setPolicy({});
+    QCOMPARE(bits("stem", Role::Activation), 4);
 }
 
 void TstDocument::handSetLayersCountMoreThanThePolicy()

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "fake_engine.h"
 #include "models/jobs_model.h"
+#include "panels/compare_panel.h"
 #include "panels/data_dialog.h"
 #include "panels/distribution_panel.h"
 #include "panels/export_dialog.h"
 #include "panels/layers_panel.h"
+#include "panels/network_compare.h"
 #include "panels/tradeoff_panel.h"
 #include "panels/training_curves.h"
+#include "panels/training_panel.h"
 #include "window/actions.h"
 #include "window/keys_dialog.h"
 #include "window/main_window.h"
@@ -15,10 +18,12 @@
 #include <QAbstractButton>
 #include <QDockWidget>
 #include <QLineEdit>
+#include <QMenu>
 #include <QPushButton>
 #include <QTableView>
 #include <QTemporaryDir>
 #include <QTest>
+#include <QToolButton>
 
 using namespace bitwright;
 
@@ -62,6 +67,8 @@ private slots:
     void spaceStaysWithTheFocusedButton();
     void themesChange();
     void showTabFindsDocks();
+    void policyIsShownAndChanged();
+    void comparisonIsATab();
     void errorsAreShownInPlace();
     void lineWithNothingToUndoLeavesTheKeyToTheWindow();
     void exportAsksBeforeItReplaces();
@@ -163,6 +170,41 @@ void TstMainWindow::showTabFindsDocks()
     QVERIFY(f.window->showTab(QStringLiteral("tradeoff")));
     QVERIFY(f.window->showTab(QStringLiteral("Distributions")));
     QVERIFY(!f.window->showTab(QStringLiteral("nothing")));
+}
+
+void TstMainWindow::policyIsShownAndChanged()
+{
+    Fixture f;
+    f.open();
+    QToolButton *button = nullptr;
+    for (QToolButton *each : f.window->findChildren<QToolButton *>())
+        if (each->accessibleName() == QStringLiteral("What is kept out of low bits"))
+            button = each;
+    QVERIFY(button);
+    QCOMPARE(button->text(), QStringLiteral("Policy: every layer alike"));
+    QCOMPARE(button->menu()->actions().size(), 2);
+    f.document.setBits({"stem", "stage1.0.conv1"}, Role::Weight, 2);
+    f.window->actions()->firstLastMenu->actions().at(int(LayerPolicy::Keep::EightBit))->trigger();
+    QCOMPARE(f.document.spec("stem", Role::Weight)->bits, 8);
+    QCOMPARE(button->text(), QStringLiteral("Policy: first and last 8 bit"));
+    f.window->actions()->undo->trigger();
+    QCOMPARE(f.document.spec("stem", Role::Weight)->bits, 2);
+    QCOMPARE(button->text(), QStringLiteral("Policy: every layer alike"));
+    QVERIFY(f.window->actions()->firstLastMenu->actions().at(int(LayerPolicy::Keep::Same))->isChecked());
+}
+
+void TstMainWindow::comparisonIsATab()
+{
+    Fixture f;
+    QVERIFY(!f.window->actions()->compareNetwork->isEnabled() && !f.window->actions()->presets->isEnabled());
+    f.open();
+    QVERIFY(f.window->showTab(QStringLiteral("compare")));
+    f.window->training()->setOptions({.epochs = 5, .optimizer = "adam", .learningRate = 0.003});
+    // Training of a comparison follows the Training tab, its epochs apart.
+    const FineTuneOptions training = f.window->compare()->network().request().training;
+    QCOMPARE(training.optimizer, std::string("adam"));
+    QCOMPARE(training.learningRate, 0.003);
+    QCOMPARE(training.epochs, 0);
 }
 
 void TstMainWindow::errorsAreShownInPlace()
