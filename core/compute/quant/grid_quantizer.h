@@ -71,6 +71,8 @@ protected:
     [[nodiscard]] bool hasValue(const std::string &name) const { return m_values.contains(name); }
     /// Numbers of a value; throws where it is not there.
     [[nodiscard]] std::span<const float> value(const std::string &name) const;
+    /// The tensor behind a value, for running().
+    [[nodiscard]] at::Tensor tensorOf(const std::string &name) const { return m_values.at(name).tensor; }
     /// One number of it: the group's, or the only one there is.
     [[nodiscard]] float valueAt(const std::string &name, std::size_t group) const;
     /// The values of the spec that this method is to take as they are: each of `names` that is given is set. Errors: not

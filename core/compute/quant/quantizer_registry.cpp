@@ -55,6 +55,10 @@ const std::vector<QuantizerRow> &quantizerRows()
         sawbRow(),
         qilRow(),
         kmeansRow(),
+        lloydRow(),
+        lqnetsRow(),
+        quantnetRow(),
+        laqRow(),
     });
     return rows;
 }

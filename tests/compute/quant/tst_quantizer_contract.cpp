@@ -248,7 +248,8 @@ private:
         QuantSpec spec{method.toStdString(), bits, {}, q.values()};
         if (!granularity.isEmpty())
             spec.options["granularity"] = granularity.toStdString();
-        auto again = makeQuantizer(spec, {"", weight ? Role::Weight : Role::Activation, 0, false});
+        // of a layer: for a bare tensor a given basis is only where LQ-Nets starts (cli.md)
+        auto again = makeQuantizer(spec, {"layer", weight ? Role::Weight : Role::Activation, 0, false});
         if (x.numel() == 0)
             return;
         QVERIFY2(again.has_value(), again ? name : again.error().message.c_str());

@@ -4,12 +4,12 @@
 #include "tensor/codebook.h"
 #include "tensor/guarded.h"
 #include "tensor/kernels.h"
+#include "tensor/sorted_values.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -18,70 +18,6 @@ namespace bitwright {
 namespace {
 
 constexpr int kMostRounds = 1000;   // far beyond what was ever needed; rounding could make two states alternate
-
-/// Ascending, by three passes of a radix sort: 2^24 values take a fifth of std::sort's time.
-void sortFloats(std::vector<float> &values)
-{
-    constexpr int kDigit = 11, kPasses = 3;
-    constexpr std::uint32_t kSign = 0x80000000U, kMask = (1U << kDigit) - 1;
-    std::vector<std::uint32_t> keys(values.size()), other(values.size());
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const auto bits = std::bit_cast<std::uint32_t>(values[i]);
-        keys[i] = bits & kSign ? ~bits : bits | kSign;
-    }
-    for (int pass = 0; pass < kPasses; ++pass) {
-        const int shift = pass * kDigit;
-        std::vector<std::size_t> place(std::size_t(kMask) + 2, 0);
-        for (const std::uint32_t key : keys)
-            ++place[(key >> shift & kMask) + 1];
-        for (std::size_t i = 1; i < place.size(); ++i)
-            place[i] += place[i - 1];
-        for (const std::uint32_t key : keys)
-            other[place[key >> shift & kMask]++] = key;
-        keys.swap(other);
-    }
-    for (std::size_t i = 0; i < keys.size(); ++i)
-        values[i] = std::bit_cast<float>(keys[i] & kSign ? keys[i] & ~kSign : ~keys[i]);
-}
-
-/// The finite values of a tensor in order, with sums of any stretch of them.
-class SortedValues {
-public:
-    explicit SortedValues(const at::Tensor &x)
-    {
-        const at::Tensor flat = floatContiguous(x);
-        for (const float v : floatSpan(flat))
-            if (std::isfinite(v))
-                m_values.push_back(v);
-        sortFloats(m_values);
-        // Summed outwards from zero: a huge value at one end then takes no digits from the small ones.
-        const auto zero = std::size_t(std::ranges::lower_bound(m_values, 0.0f) - m_values.begin());
-        m_sums.assign(m_values.size() + 1, 0.0);
-        for (std::size_t i = zero; i < m_values.size(); ++i)
-            m_sums[i + 1] = m_sums[i] + double(m_values[i]);
-        for (std::size_t i = zero; i > 0; --i)
-            m_sums[i - 1] = m_sums[i] - double(m_values[i - 1]);
-    }
-    [[nodiscard]] const std::vector<float> &values() const { return m_values; }
-    [[nodiscard]] std::size_t size() const { return m_values.size(); }
-    [[nodiscard]] double mean(std::size_t begin, std::size_t end) const
-    {
-        // rounding of the sums must not put a mean outside its values
-        return std::clamp((m_sums[end] - m_sums[begin]) / double(end - begin), double(m_values[begin]), double(m_values[end - 1]));
-    }
-    /// The value below which `share` of all lie, linear between neighbours.
-    [[nodiscard]] double quantile(double share) const
-    {
-        const double at = std::clamp(share, 0.0, 1.0) * double(m_values.size() - 1);
-        const auto below = std::size_t(at);
-        const std::size_t above = std::min(below + 1, m_values.size() - 1);
-        return double(m_values[below]) + (at - double(below)) * (double(m_values[above]) - double(m_values[below]));
-    }
-
-private:
-    std::vector<float> m_values;
-    std::vector<double> m_sums;   ///< m_sums[j] - m_sums[i] is the sum of values i to j - 1
-};
 
 /// The centroids to start from, ascending (methods.md B1).
 std::vector<float> initialCentroids(const SortedValues &x, std::size_t count, const std::string &init, std::uint64_t seed)
@@ -117,16 +53,11 @@ std::vector<float> lloyd(const SortedValues &x, std::vector<float> centroids)
 {
     std::vector<std::size_t> before;
     for (int round = 0; round < kMostRounds; ++round) {
-        const LevelTable table = nearestLevels(centroids);
-        std::vector<std::size_t> bounds{0};
-        for (const float first : table.firsts)
-            bounds.push_back(std::size_t(std::ranges::lower_bound(x.values(), first) - x.values().begin()));
-        bounds.push_back(x.size());
+        std::vector<float> moved = centroids;
+        auto bounds = lloydRound(x, moved);
         if (bounds == before)
             break;
-        for (std::size_t j = 0; j < centroids.size(); ++j)
-            if (bounds[j] < bounds[j + 1])   // an empty cluster keeps its centroid
-                centroids[j] = float(x.mean(bounds[j], bounds[j + 1]));
+        centroids = std::move(moved);
         before = std::move(bounds);
     }
     return centroids;

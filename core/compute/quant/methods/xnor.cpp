@@ -35,14 +35,14 @@ public:
     }
     Status takeValues()
     {
-        BW_CHECK(takeGiven({"scale"}, {}, m_scale == "learned"));
-        if (!hasValue("scale"))
+        BW_CHECK(takeGiven({"alpha"}, {}, m_scale == "learned"));
+        if (!hasValue("alpha"))
             return {};
         if (m_scale == "none")
-            return fail(ErrorKind::Invalid, label() + ", scale=none has no scale to give; leave it out");
-        if (m_scale == "learned" && value("scale").size() != 1)
+            return fail(ErrorKind::Invalid, label() + ", scale=none has no alpha to give; leave it out");
+        if (m_scale == "learned" && value("alpha").size() != 1)
             return fail(ErrorKind::Invalid, label() + ", a learned scale is one number; give one");
-        setReady(value("scale").size());
+        setReady(value("alpha").size());
         return {};
     }
     Status calibrate(const at::Tensor &x) override
@@ -91,10 +91,10 @@ protected:
     double sideBits() const override { return m_scale == "none" ? 0 : 32.0 * double(groupCount()); }
 
 private:
-    float scale(std::size_t group) const { return m_scale == "none" ? 1.0f : valueAt("scale", group); }
+    float scale(std::size_t group) const { return m_scale == "none" ? 1.0f : valueAt("alpha", group); }
     void take(const std::vector<float> &scales)
     {
-        setValue("scale", scales, m_scale == "learned");
+        setValue("alpha", scales, m_scale == "learned");
         setReady(scales.size());
     }
     std::string m_scale;
@@ -117,7 +117,7 @@ MethodTraits traits()
 {
     MethodTraits t = binaryTraits("xnor", "XNOR-Net", "Rastegari et al., ECCV", 2016, {Role::Weight, Role::Activation});
     t.summary = "BWN's weights and the sign of the activations, with or without a scale for them.";
-    t.values = {"scale"};
+    t.values = {"alpha"};
     t.options = {granularityOption({"channel", "tensor"}), binaryGradientOption(),
                  choiceOption("scale", {"none", "channel", "learned"}, "Activations: no scale (as released), the mean magnitude of each "
                               "channel, or one that training learns.")};
