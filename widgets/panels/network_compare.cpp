@@ -155,6 +155,7 @@ void NetworkCompare::setupForm(QGridLayout *form)
     for (QComboBox *box : {m_activation, m_activationBits, m_firstLast, m_shortcuts}) {
         box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
         box->setMinimumContentsLength(9);
+        box->view()->setAccessibleName(box->accessibleName());
     }
     form->setHorizontalSpacing(8);
     form->setVerticalSpacing(5);

@@ -3,6 +3,7 @@
 
 #include "util/format.h"
 
+#include <QAbstractItemView>
 #include <QCheckBox>
 #include <QComboBox>
 #include <QDoubleSpinBox>
@@ -98,6 +99,8 @@ void ParamForm::rebuild()
         const QString title = label(param.name);
         widget->setAccessibleName(title);
         widget->setToolTip(helpText(param));
+        if (auto *box = qobject_cast<QComboBox *>(widget))
+            box->view()->setAccessibleName(title);
         widget->setObjectName(toQString(param.name));
         if (qobject_cast<QCheckBox *>(widget)) {
             m_layout->addRow(widget);
@@ -122,13 +125,16 @@ QWidget *ParamForm::makeField(const ParamSpec &param)
     }
     case ParamType::Choice: {
         auto *box = new QComboBox(this);
+        if (param.optional)
+            box->addItem(tr("automatic"));   // without data: the method decides
         for (const std::string &choice : param.choices)
             box->addItem(label(choice), toQString(choice));
         // As narrow as the form has to be; the list that opens is as wide as its texts.
         box->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
         box->setMinimumContentsLength(5);
         connect(box, &QComboBox::activated, this, [this, name, box](int index) {
-            emit edited(name, ParamValue(box->itemData(index).toString().toStdString()));
+            const QVariant choice = box->itemData(index);
+            emit edited(name, choice.isValid() ? std::optional<ParamValue>(choice.toString().toStdString()) : std::nullopt);
         });
         return box;
     }
@@ -204,7 +210,8 @@ void ParamForm::show(const ParamSpec &param, const ParamValues &values)
         combo->setCurrentIndex(given == values.end() ? 0 : combo->findData(boolParam(values, param.name)));
     } else if (combo) {
         const auto *text = std::get_if<std::string>(&value);
-        combo->setCurrentIndex(text ? combo->findData(toQString(*text)) : -1);
+        const bool decided = text && (given != values.end() || !param.optional);
+        combo->setCurrentIndex(decided ? combo->findData(toQString(*text)) : param.optional ? 0 : -1);
     } else if (auto *spin = qobject_cast<QSpinBox *>(widget)) {
         spin->setValue(std::holds_alternative<std::int64_t>(value) ? int(std::get<std::int64_t>(value)) : 0);
     } else if (auto *line = qobject_cast<QLineEdit *>(widget); line && !(line->hasFocus() && line->isModified())) {

@@ -52,7 +52,7 @@ struct Bench {
     QAbstractItemModelTester tester{&panel.model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
     QAbstractItemModelTester sortedTester{panel.table().model(), QAbstractItemModelTester::FailureReportingMode::QtTest};
 
-    explicit Bench(bool automatic = true, bool shown = true, bool data = true)
+    explicit Bench(bool automatic = true, bool shown = true, bool data = false)
     {
         engine.automatic = true;
         controller.setLive(false);
@@ -118,7 +118,7 @@ void TstComparePanel::asksOnlyWhileSeen()
 
 void TstComparePanel::everyMethodAtEveryChosenWidth()
 {
-    Bench bench;
+    Bench bench(true, true, true);
     // 1, 2 and 4 bits: uniform and kmeans have them all, bwn one bit, refuser from two on.
     QCOMPARE(bench.panel.model().rowCount(), 3 + 1 + 3 + 2);
     QVERIFY(bench.rowOf("bwn", 1) >= 0 && bench.rowOf("bwn", 2) < 0 && bench.rowOf("refuser", 1) < 0);
@@ -278,7 +278,7 @@ void TstComparePanel::missingNumbersStayAtTheEnd()
 
 void TstComparePanel::activationsNeedData()
 {
-    Bench bench(true, true, false);
+    Bench bench;
     bench.panel.setRole(Role::Activation);
     QCOMPARE(bench.panel.model().rowCount(), 0);
     bool told = false;

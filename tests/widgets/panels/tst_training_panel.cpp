@@ -33,6 +33,7 @@ private slots:
     void stepsWithoutLabelsHaveNoAccuracy();
     void levelsOverTheEpochs();
     void optionsDependOnABox();
+    void aChoiceMayBeLeftToTheMethod();
     void settingsRoundTrip();
     void settingsOfAnotherVersion();
     void everyControlHasAName();
@@ -226,6 +227,29 @@ void TstTrainingPanel::optionsDependOnABox()
     ParamForm other;
     other.setParams({normalize, restore}, {});
     QVERIFY(other.field("restore")->isEnabled());
+}
+
+void TstTrainingPanel::aChoiceMayBeLeftToTheMethod()
+{
+    ParamSpec surrogate;
+    surrogate.name = "surrogate";
+    surrogate.type = ParamType::Choice;
+    surrogate.choices = {"identity", "clipped"};
+    surrogate.fallback = std::string();
+    surrogate.optional = true;
+    ParamForm form;
+    form.setParams({surrogate}, {});
+    auto *box = qobject_cast<QComboBox *>(form.field("surrogate"));
+    QCOMPARE(box->currentText(), QStringLiteral("automatic"));
+    std::vector<std::optional<ParamValue>> edits;
+    connect(&form, &ParamForm::edited, this, [&](const std::string &, const std::optional<ParamValue> &value) { edits.push_back(value); });
+    emit box->activated(2);
+    emit box->activated(0);
+    QCOMPARE(edits.size(), std::size_t(2));
+    QCOMPARE(*edits[0], ParamValue(std::string("clipped")));
+    QVERIFY(!edits[1]);
+    form.setParams({surrogate}, {{"surrogate", std::string("identity")}});
+    QCOMPARE(box->currentText(), QStringLiteral("identity"));
 }
 
 void TstTrainingPanel::settingsRoundTrip()
