@@ -12,6 +12,7 @@
 #include "util/format.h"
 #include "util/method_box.h"
 
+#include <QAbstractItemView>
 #include <QButtonGroup>
 #include <QCheckBox>
 #include <QComboBox>
@@ -185,7 +186,10 @@ QWidget *DistributionPanel::makeMethodRow()
     auto *layout = rowLayout(row);
     m_method = new QComboBox;
     m_method->setAccessibleName(tr("Method"));
-    m_method->setSizeAdjustPolicy(QComboBox::AdjustToContents);
+    // A long name must not widen the window's middle; the list that opens has the room.
+    m_method->setSizeAdjustPolicy(QComboBox::AdjustToMinimumContentsLengthWithIcon);
+    m_method->setMinimumContentsLength(12);
+    m_method->view()->setAccessibleName(m_method->accessibleName());
     m_bits = new QSpinBox;
     m_bits->setAccessibleName(tr("Bits"));
     m_bits->setToolTip(tr("Bits per value"));
@@ -198,7 +202,7 @@ QWidget *DistributionPanel::makeMethodRow()
     m_zero->setMinimumWidth(50);
     m_zero->setMaximumWidth(70);
     m_help = makeHelpButton(tr("What the method is: formula, paper, options"));
-    layout->addWidget(m_method);
+    layout->addWidget(m_method, 1);
     layout->addWidget(m_help);
     layout->addWidget(m_bits);
     layout->addStretch(1);
@@ -622,6 +626,9 @@ void DistributionPanel::showStatistics()
               << QStringLiteral("<b>%1</b>").arg(tr("SQNR %1").arg(about + formatDecibel(rough.sqnrDb)));
         if (exact)
             warning = toQString(exact->warning);
+        // Levels in other units than the histogram's: batch norm after the layer takes them back.
+        if (warning.isEmpty() && boolParam(present->options, "normalize") && !boolParam(present->options, "restore"))
+            warning = tr("levels of the normalised weight (mean 0, deviation 1); “restore” maps them back to this histogram");
     }
     for (QString &part : parts)
         part.replace(u' ', QChar(0x00A0));

@@ -189,7 +189,7 @@ QToolButton *NetworkCompare::makeMethodsButton()
     m_tree->setRootIsDecorated(false);
     m_tree->setIndentation(14);
     m_tree->setFrameShape(QFrame::NoFrame);
-    m_tree->setStyleSheet(QStringLiteral("QTreeView::item { padding: 1px 0; height: %1px; }").arg(fontMetrics().height() + 4));
+    m_tree->setStyleSheet(QStringLiteral("QTreeView::item { height: %1px; } QTreeView::branch { image: none; border-image: none; }").arg(fontMetrics().height() + 4));
     m_tree->setSelectionMode(QAbstractItemView::NoSelection);
     m_tree->setAccessibleName(tr("Methods to compare"));
     action->setDefaultWidget(m_tree);
@@ -201,9 +201,11 @@ QToolButton *NetworkCompare::makeMethodsButton()
 void NetworkCompare::fillMethods()
 {
     m_tree->clear();
-    int rows = 0;
+    int rows = 1;
+    auto *all = new QTreeWidgetItem(m_tree, {tr("All methods")});
+    all->setFlags(Qt::ItemIsEnabled | Qt::ItemIsUserCheckable | Qt::ItemIsAutoTristate);
     for (const MethodFamily &family : methodFamilies(m_document.catalog(), Role::Weight)) {
-        auto *parent = new QTreeWidgetItem(m_tree, {family.title});
+        auto *parent = new QTreeWidgetItem(all, {family.title});
         parent->setFlags(Qt::ItemIsEnabled | Qt::ItemIsUserCheckable | Qt::ItemIsAutoTristate);
         ++rows;
         for (const MethodTraits *method : family.methods) {
@@ -223,9 +225,10 @@ void NetworkCompare::fillMethods()
 QList<QTreeWidgetItem *> NetworkCompare::methodItems() const
 {
     QList<QTreeWidgetItem *> items;
-    for (int family = 0; family < m_tree->topLevelItemCount(); ++family)
-        for (int i = 0; i < m_tree->topLevelItem(family)->childCount(); ++i)
-            items << m_tree->topLevelItem(family)->child(i);
+    const QTreeWidgetItem *all = m_tree->topLevelItem(0);
+    for (int family = 0; family < all->childCount(); ++family)
+        for (int i = 0; i < all->child(family)->childCount(); ++i)
+            items << all->child(family)->child(i);
     return items;
 }
 

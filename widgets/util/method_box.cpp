@@ -4,6 +4,7 @@
 #include "config/model_config.h"
 #include "util/format.h"
 
+#include <QAbstractItemView>
 #include <QComboBox>
 #include <QCoreApplication>
 #include <QFont>
@@ -76,6 +77,7 @@ void fillMethodBox(QComboBox *box, const Catalog &catalog, Role role, bool withF
             box->setItemData(box->count() - 1, methodTip(*method), Qt::ToolTipRole);
         }
     }
+    box->view()->setMinimumWidth(box->view()->sizeHintForColumn(0) + 12);
     // A box without "float" must not start on a heading.
     if (!withFloat && box->count() > 1)
         box->setCurrentIndex(1);

@@ -11,6 +11,7 @@
 #include <QSignalSpy>
 #include <QSpinBox>
 #include <QTableView>
+#include <QTreeWidget>
 #include <QtTest>
 
 using namespace bitwright;
@@ -142,7 +143,11 @@ void TstNetworkCompare::obstaclesAreSaid()
     Bench bench;
     QVERIFY(bench.panel.obstacle().isEmpty());
     QCOMPARE(bench.panel.hintText(), QStringLiteral("2 networks will be measured."));
-    bench.panel.setMethods({});
+    auto *tree = bench.panel.findChild<QTreeWidget *>();
+    tree->topLevelItem(0)->setCheckState(0, Qt::Checked);
+    QCOMPARE(bench.panel.methods().size(), std::size_t(4));
+    tree->topLevelItem(0)->setCheckState(0, Qt::Unchecked);
+    QVERIFY(bench.panel.methods().empty());
     QVERIFY(!bench.panel.obstacle().isEmpty());
     QCOMPARE(bench.panel.hintText(), bench.panel.obstacle());
     QVERIFY(!bench.named<QPushButton>(QStringLiteral("Compare"))->isEnabled());
