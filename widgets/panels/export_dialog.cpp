@@ -70,6 +70,9 @@ QString ExportModel::plannedEncoding(const QuantSpec &spec)
     const QString type = (boolParam(spec.options, "symmetric", true) && boolParam(spec.options, "signed", true))
                              ? QStringLiteral("INT%1").arg(stored)
                              : QStringLiteral("UINT%1").arg(stored);
+    // Of other methods the grid itself decides; shared values have no integer type there.
+    if (spec.method != "uniform")
+        return tr("%1 if evenly spaced, else float32").arg(type);
     return stored == spec.bits ? type : tr("%1 with Clip").arg(type);
 }
 

@@ -12,6 +12,7 @@
 #include <QFile>
 #include <QHBoxLayout>
 #include <QLocale>
+#include <QRegularExpression>
 #include <QTextBlock>
 #include <QTextBrowser>
 #include <QTextCursor>
@@ -79,20 +80,22 @@ QString fromTraits(const MethodTraits &method)
     return lines.join(QChar(u'\n'));
 }
 
-/// Words of the code stand out in running text, and are as large as the heading that they stand in.
+/// Words of the code stand out in running text. In a heading they are as large as the rest, which Qt's reader makes small
+/// from there on.
 void dressCode(const QTextBlock &block, const QPalette &palette)
 {
     struct Piece { int from, length; QTextCharFormat format; };
     std::vector<Piece> pieces;
-    for (auto at = block.begin(); !at.atEnd(); ++at)
-        if (const QTextFragment piece = at.fragment(); piece.charFormat().fontFixedPitch())
-            pieces.push_back({piece.position(), piece.length(), piece.charFormat()});
     const int heading = block.blockFormat().headingLevel();
+    for (auto at = block.begin(); !at.atEnd(); ++at)
+        if (const QTextFragment piece = at.fragment(); heading > 0 || piece.charFormat().fontFixedPitch())
+            pieces.push_back({piece.position(), piece.length(), piece.charFormat()});
     for (Piece &piece : pieces) {
         if (heading > 0) {
             piece.format.clearProperty(QTextFormat::FontPointSize);
             piece.format.clearProperty(QTextFormat::FontPixelSize);
             piece.format.setProperty(QTextFormat::FontSizeAdjustment, 4 - heading);
+            piece.format.setFontWeight(QFont::Bold);
         } else {
             piece.format.setBackground(palette.brush(QPalette::AlternateBase));
         }
@@ -113,7 +116,9 @@ void dress(QTextDocument &document, const QPalette &palette)
         QTextTableFormat format = table->format();
         format.setBorder(1);
         format.setBorderCollapse(true);
+        format.setBorderStyle(QTextFrameFormat::BorderStyle_Solid);
         format.setBorderBrush(palette.brush(QPalette::Mid));
+        format.setBottomMargin(8);
         format.setCellPadding(4);
         format.setCellSpacing(0);
         table->setFormat(format);
@@ -197,8 +202,11 @@ MethodPages *MethodPages::open(QWidget *parent, const Catalog &catalog, const QS
 QString MethodPages::markdown(const QString &id) const
 {
     QFile file(pathOf(id));
-    if (file.open(QIODevice::ReadOnly))
-        return QString::fromUtf8(file.readAll());
+    if (file.open(QIODevice::ReadOnly)) {
+        // Comments mark what a program writes; the reader would make a row of a table of them.
+        static const QRegularExpression comment(QStringLiteral("<!--.*?-->\\n?"), QRegularExpression::DotMatchesEverythingOption);
+        return QString::fromUtf8(file.readAll()).remove(comment);
+    }
     for (const MethodTraits &method : m_catalog.methods())
         if (method.id == id.toStdString())
             return fromTraits(method);

@@ -332,6 +332,9 @@ void TstItemModels::exportPlansEncodings()
     if (bits)
         spec = {.method = "uniform", .bits = bits, .options = {}, .values = {}};
     QTEST(ExportModel::plannedEncoding(spec), "encoding");
+    if (bits == 4)
+        QCOMPARE(ExportModel::plannedEncoding({.method = "kmeans", .bits = 4, .options = {}, .values = {}}),
+                 QStringLiteral("INT4 if evenly spaced, else float32"));
 }
 
 QTEST_MAIN(TstItemModels)

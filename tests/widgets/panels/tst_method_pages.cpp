@@ -64,6 +64,7 @@ void TstMethodPages::everyPageHasTextAndALeadingTitle()
         pages.showPage(id);
         QCOMPARE(pages.page(), id);
         QVERIFY2(pages.browser()->toPlainText().size() > 200, qPrintable(id));
+        QVERIFY2(!pages.browser()->toPlainText().contains(QStringLiteral("<!--")), qPrintable(id));
         QVERIFY2(pages.browser()->document()->begin().blockFormat().headingLevel() == 1, qPrintable(id));
     }
 }
