@@ -12,7 +12,7 @@ namespace bitwright {
 
 GridQuantizer::GridQuantizer(const QuantSpec &spec, const Site &site)
     : m_spec(spec), m_site(site), m_label(siteLabel(site, spec.method)), m_surrogate(textParam(spec.options, "surrogate")),
-      m_perChannel(textParam(spec.options, "granularity", "tensor") == "channel")
+      m_perChannel(site.role == Role::Weight && textParam(spec.options, "granularity", "tensor") == "channel")
 {
 }
 

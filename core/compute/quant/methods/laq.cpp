@@ -90,9 +90,11 @@ public:
     }
     Status takeValues()
     {
-        BW_CHECK(takeGiven({"alpha"}, {"alpha"}));
+        BW_CHECK(takeGiven({"alpha"}));
         if (!hasValue("alpha"))
             return {};
+        if (std::ranges::any_of(value("alpha"), [](float v) { return v < 0; }))   // zero: of an all-zero weight
+            return fail(ErrorKind::Invalid, label() + ", alpha must not be negative; correct the value");
         if (value("alpha").size() != sides())
             return fail(ErrorKind::Invalid, label() + ", alpha has " + std::to_string(value("alpha").size()) + " numbers and the variant "
                                                 + m_variant + " has " + std::to_string(sides()) + "; give as many");

@@ -120,7 +120,8 @@ protected:
             sums[1] += double(d) * t * alpha * slope * double(v);
             return float(double(d) * t * alpha * beta * slope);
         });
-        return {out.dx, {at::scalar_tensor(out.sums[0][0], at::kDouble), at::scalar_tensor(out.sums[0][1], at::kDouble)}};
+        const auto finite = [](double v) { return at::scalar_tensor(std::clamp(v, -3e38, 3e38), at::kDouble); };
+        return {out.dx, {finite(out.sums[0][0]), finite(out.sums[0][1])}};
     }
     double sideBits() const override { return 32.0 * (2 + double(m_set.size())); }
 
