@@ -106,7 +106,17 @@ inline Catalog fakeCatalog()
     l1.structured = true;
     l1.summary = "The output channels with the least sum of magnitudes go.";
     l1.options.clear();
-    std::vector<MethodTraits> methods{uniform, binary, codebook, refuser, magnitude, l1};
+    MethodTraits clip;
+    clip.id = "pact";
+    clip.title = "PACT";
+    clip.paper = "Choi et al., 2018";
+    clip.year = 2018;
+    clip.family = "learned";
+    clip.roles = {Role::Activation};
+    clip.options = {choice("variant", {"pact", "plus", "two_sided"}, "Which ends are learned.")};
+    clip.values = {"alpha", "lower"};
+    clip.summary = "A clip that training moves.";
+    std::vector<MethodTraits> methods{uniform, binary, codebook, refuser, clip, magnitude, l1};
     for (MethodTraits &recipe : recipeTraits({magnitude.id, l1.id}))
         methods.push_back(std::move(recipe));
     return Catalog(std::move(methods));
@@ -331,6 +341,11 @@ public:
             event.quantized.counts[bin] += original.counts[i];
             signal += double(original.counts[i]) * x * x;
             noise += double(original.counts[i]) * (x - q) * (x - q);
+        }
+        if (request.spec.method == "pact") {
+            const auto alpha = request.spec.values.find("alpha");
+            event.spec.values = {{"alpha", {alpha != request.spec.values.end() ? alpha->second.front() : original.hi}}};
+            event.grid.groups = {{event.spec.values["alpha"].front() / double(event.grid.qmax), 0, {}, {}}};
         }
         if (request.spec.method == "kmeans") {
             QuantGrid listed;

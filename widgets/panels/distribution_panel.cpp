@@ -40,6 +40,9 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 /// The value that holds the levels of methods whose levels are free.
 constexpr const char *kCodebook = "codebook";
+/// The value that is the clip of methods that have one, and the least that it may be.
+constexpr const char *kAlpha = "alpha";
+constexpr double kLeastClip = 1e-5;
 // Weights and activations keep their colour everywhere.
 int seriesOf(Role role)
 {
@@ -477,6 +480,12 @@ void DistributionPanel::updateGradients()
     m_gradients->setVisible(lastTrace() != nullptr);
 }
 
+bool DistributionPanel::hasUpperClip() const
+{
+    const QuantSpec *present = spec();
+    return present && present->method == "pact" && textParam(present->options, "variant") != "two_sided" && m_grid.uniform && !m_grid.empty();
+}
+
 bool DistributionPanel::hasFreeLevels() const
 {
     const QuantSpec *present = spec();
@@ -533,7 +542,8 @@ void DistributionPanel::showGrid()
     // Other methods have uniform grids too, but no scale that a person could set.
     const bool editable = present && present->method == "uniform" && m_grid.uniform && !m_grid.empty();
     const bool gradients = showsGradients();
-    m_histogram->setHandles(editable && !gradients && clipHasLow(gridForm()), editable && !gradients);
+    const bool clipped = hasUpperClip();
+    m_histogram->setHandles(editable && !gradients && clipHasLow(gridForm()), (editable || clipped) && !gradients);
     m_histogram->setFreeLevels(hasFreeLevels() && !gradients);
     m_histogram->setLegendShown(!gradients);
     if (gradients || m_histogram->histogram().counts.empty() || m_grid.empty()) {
@@ -555,10 +565,10 @@ void DistributionPanel::showGrid()
     m_zero->setValue(scaled ? double(m_grid.groups[shownGroup()].zeroPoint) : kNaN);
     m_low->setEnabled(editable && clipHasLow(gridForm()));
     for (QWidget *widget : {static_cast<QWidget *>(m_high), static_cast<QWidget *>(m_scale), static_cast<QWidget *>(m_fit)})
-        widget->setEnabled(editable);
+        widget->setEnabled(editable || (clipped && widget != m_scale));
     m_zero->setEnabled(editable && !gridForm().symmetric);
     m_zoom->setEnabled(!m_grid.empty() && !gradients);
-    m_reset->setEnabled((editable || hasFreeLevels()) && !present->values.empty());
+    m_reset->setEnabled((editable || clipped || hasFreeLevels()) && !present->values.empty());
     showStatistics();
     m_curve->setMarker(present && !present->isFloat() ? std::optional<double>(present->bits) : std::nullopt);
 }
@@ -660,11 +670,18 @@ void DistributionPanel::dragClip(ClipSide side, double position, bool finished)
         return;
     if (m_drag == 0)
         m_drag = m_document.beginDrag();
-    m_document.setValues(m_layer, m_role, valuesForClip(gridForm(), m_grid, side, position, editedGroup()), m_drag);
+    m_document.setValues(m_layer, m_role, clipValues(side, position), m_drag);
     if (finished) {
         m_drag = 0;
         m_document.endDrag();
     }
+}
+
+std::map<std::string, std::vector<double>> DistributionPanel::clipValues(ClipSide side, double position) const
+{
+    if (hasUpperClip())
+        return {{kAlpha, {std::max(position, kLeastClip)}}};
+    return valuesForClip(gridForm(), m_grid, side, position, editedGroup());
 }
 
 void DistributionPanel::dragLevel(std::size_t level, double position, bool finished)
@@ -699,7 +716,7 @@ void DistributionPanel::setClip(ClipSide side, double position)
                                      : tr("The upper clip must be above the lower one and above 0"));
         return;
     }
-    setValues(valuesForClip(gridForm(), m_grid, side, position, editedGroup()));
+    setValues(clipValues(side, position));
 }
 
 /// Said where the values stand, until the next change.
@@ -762,6 +779,10 @@ void DistributionPanel::fitRange()
     Moments m = known->moments;
     if (editedGroup() && std::size_t(m_channel) < known->channels.size())
         m = known->channels[std::size_t(m_channel)];
+    if (hasUpperClip()) {
+        setValues(clipValues(ClipSide::High, m.max));
+        return;
+    }
     if (!editedGroup() && m_grid.groups.size() > 1 && known->channels.size() == m_grid.groups.size()) {
         // Every channel to its own extremes.
         QuantSpec plain = *spec();

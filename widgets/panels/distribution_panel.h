@@ -82,6 +82,10 @@ private:
     [[nodiscard]] const TrainingEpoch *lastTrace() const;
     [[nodiscard]] bool showsGradients() const;
     [[nodiscard]] bool hasFreeLevels() const;
+    /// The method has one clip, its value `alpha`, from zero up.
+    [[nodiscard]] bool hasUpperClip() const;
+    /// The values that bring an end of the present grid there.
+    [[nodiscard]] std::map<std::string, std::vector<double>> clipValues(ClipSide side, double position) const;
     void updateGradients();
 
     // ---- from the person ----

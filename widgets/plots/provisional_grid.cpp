@@ -137,6 +137,11 @@ QuantGrid provisionalGrid(const QuantSpec &spec, const SiteKnowledge &site)
     QuantGrid grid;
     if (const auto *codebook = valueOf(spec, "codebook"))
         return gridOfLevels(*codebook);
+    if (const auto *alpha = valueOf(spec, "alpha"); alpha && spec.method == "pact" && textParam(spec.options, "variant") != "two_sided") {
+        grid.qmax = (std::int64_t(1) << spec.bits) - 1;
+        grid.groups.push_back({.scale = alpha->front() / double(grid.qmax), .levels = {}, .thresholds = {}});
+        return grid;
+    }
     if (spec.method != "uniform")
         return grid;
     const UniformForm form = uniformForm(spec, site.role, site.nonNegative);

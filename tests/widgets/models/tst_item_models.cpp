@@ -90,7 +90,7 @@ void TstItemModels::layersAreEditedInPlace()
     QCOMPARE(f.text("head", M::WeightBits), QStringLiteral("1"));
     QVERIFY(!(bits.siblingAtColumn(M::Name).flags() & Qt::ItemIsEditable));
     QCOMPARE(bits.siblingAtColumn(M::ActivationMethod).data(M::MethodsRole).toStringList(),
-             (QStringList{QStringLiteral("float"), QStringLiteral("uniform"), QStringLiteral("refuser")}));
+             (QStringList{QStringLiteral("float"), QStringLiteral("uniform"), QStringLiteral("refuser"), QStringLiteral("pact")}));
 }
 
 void TstItemModels::anEditedRowOfTheSelectionEditsAll()

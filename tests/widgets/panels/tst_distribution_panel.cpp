@@ -71,6 +71,7 @@ private slots:
     void dragOfAnInputKeepsItsZeroPoint();
     void levelOfACodebookIsDraggedInOneStep();
     void onlyUniformHasClipHandles();
+    void learnedClipIsDragged();
     void gradientsOfTheLastEpoch();
     void boxesEditTheRange();
     void automaticOptions();
@@ -229,6 +230,28 @@ void TestDistributionPanel::onlyUniformHasClipHandles()
     bench.document.setMethod({"stage2.1.conv1"}, Role::Weight, "bwn");
     QTRY_VERIFY(!panel.histogram().overlay().empty() && !panel.histogram().overlay().isProvisional());
     QVERIFY(!panel.histogram().overlay().hasHandle(ClipSide::High) && !panel.histogram().overlay().hasHandle(ClipSide::Low));
+}
+
+void TestDistributionPanel::learnedClipIsDragged()
+{
+    Workbench bench;
+    DistributionPanel panel(bench.document, bench.controller);
+    show(panel);
+    panel.setRole(Role::Activation);
+    bench.document.setMethod({"stage2.1.conv1"}, Role::Activation, "pact");
+    QTRY_VERIFY(!panel.histogram().overlay().empty() && !panel.histogram().overlay().isProvisional());
+    QVERIFY(panel.histogram().overlay().hasHandle(ClipSide::High) && !panel.histogram().overlay().hasHandle(ClipSide::Low));
+    const int steps = bench.document.undoStack()->count();
+    emit panel.histogram().clipDragged(ClipSide::High, 0.9, false);
+    emit panel.histogram().clipDragged(ClipSide::High, 0.75, false);
+    QCOMPARE(panel.histogram().overlay().clip().upper, double(float(15) * float(0.75 / 15)));   // before any preview
+    QVERIFY(panel.histogram().overlay().hasHandle(ClipSide::High));
+    emit panel.histogram().clipDragged(ClipSide::High, 0.75, true);
+    QCOMPARE(bench.document.undoStack()->count(), steps + 1);
+    QCOMPARE(bench.document.spec("stage2.1.conv1", Role::Activation)->values.at("alpha"), std::vector<double>{0.75});
+    // The two-sided variant has no such handle.
+    bench.document.setOption({"stage2.1.conv1"}, Role::Activation, "variant", ParamValue(std::string("two_sided")));
+    QVERIFY(!panel.histogram().overlay().hasHandle(ClipSide::High));
 }
 
 void TestDistributionPanel::gradientsOfTheLastEpoch()

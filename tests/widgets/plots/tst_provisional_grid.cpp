@@ -37,6 +37,7 @@ private slots:
     void matchesTheReference();
     void usesGivenValues();
     void codebookIsItsLevels();
+    void learnedClipIsItsGrid();
     void floatHasNone();
     void perChannelHasOneGroupEach();
     void searchedRangeIsNeverWorse();
@@ -93,6 +94,14 @@ void TestProvisionalGrid::codebookIsItsLevels()
     QCOMPARE(grid.thresholds(), (std::vector<double>{-0.5, 0.25, 1.25}));
     QCOMPARE(grid.quantize(0, 0.3), 0.5);
     QVERIFY(provisionalGrid({"kmeans", 2, {}, {}}, w8()).empty());
+}
+
+void TestProvisionalGrid::learnedClipIsItsGrid()
+{
+    const QuantGrid grid = provisionalGrid({"pact", 2, {{"variant", std::string("pact")}}, {{"alpha", {6}}}}, w8());
+    QVERIFY(grid.uniform);
+    QCOMPARE(grid.levels(), (std::vector<double>{0, 2, 4, 6}));
+    QVERIFY(provisionalGrid({"pact", 2, {{"variant", std::string("two_sided")}}, {{"alpha", {6}}}}, w8()).empty());
 }
 
 void TestProvisionalGrid::floatHasNone()
