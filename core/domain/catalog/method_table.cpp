@@ -46,6 +46,13 @@ std::string bitsOf(const MethodTraits &method)
     return method.minimumBits == method.maximumBits ? first : first + " to " + std::to_string(method.maximumBits);
 }
 
+/// "authors, venue year"; some rows say the year in the text already.
+std::string sourceOf(const MethodTraits &method)
+{
+    const std::string year = std::to_string(method.year);
+    return method.year == 0 || method.paper.find(year) != std::string::npos ? method.paper : method.paper + " " + year;
+}
+
 /// A bar would end the cell.
 std::string cell(std::string text)
 {
@@ -71,7 +78,7 @@ std::string methodTable(const Catalog &catalog)
     std::string table = "| method | what it is | of | bits | family | source |\n| --- | --- | --- | --- | --- | --- |\n";
     for (const MethodTraits *method : quantizers(catalog))
         table += "| " + link(*method, {}) + " | " + cell(method->title) + " | " + lettersOf(*method) + " | " + bitsOf(*method) + " | " +
-                 method->family + " | " + cell(method->paper) + " |\n";
+                 method->family + " | " + cell(sourceOf(*method)) + " |\n";
     return table;
 }
 
@@ -82,7 +89,7 @@ std::string familyTable(const Catalog &catalog, const std::string &folder)
         auto row = std::ranges::find(families, method->family, &std::pair<std::string, std::string>::first);
         if (row == families.end())
             row = families.insert(families.end(), {method->family, {}});
-        row->second += (row->second.empty() ? "" : ", ") + link(*method, folder) + " " + lettersOf(*method);
+        row->second += (row->second.empty() ? "" : ", ") + link(*method, folder) + " (" + lettersOf(*method) + ")";
     }
     std::string table = "| family | quantizers (W weights, A activations, G gradients) |\n| --- | --- |\n";
     for (const auto &[family, methods] : families)

@@ -48,6 +48,7 @@ private Q_SLOTS:
     {
         for (const QuantizerRow &row : quantizerRows()) {
             const std::string name = "docs/methods/" + row.traits.id + ".md";
+            QVERIFY2(QFile::exists(QString::fromStdString(sourceFolder() + '/' + name)), (name + " is missing").c_str());
             const std::string text = fileText(name);
             QVERIFY2(text.starts_with("# ") && text.find('`' + row.traits.id + '`') != std::string::npos, name.c_str());
             QVERIFY2(text.find("easured") != std::string::npos, (name + " does not say what was measured").c_str());
@@ -83,12 +84,15 @@ private Q_SLOTS:
         odd.title = "a | b";
         odd.family = "binary";
         odd.paper = "c";
+        odd.year = 1957;
         odd.roles = {Role::Activation};
         odd.minimumBits = odd.maximumBits = 1;
         odd.options = {{.name = "gradient_bits", .type = ParamType::Int, .fallback = std::int64_t(0)}};
         const Catalog catalog({odd});
-        QVERIFY(methodTable(catalog).ends_with("| [`odd`](odd.md) | a \\| b | A, G | 1 | binary | c |\n"));
-        QVERIFY(familyTable(catalog, "x/").ends_with("| binary | [`odd`](x/odd.md) A, G |\n"));
+        QVERIFY(methodTable(catalog).ends_with("| [`odd`](odd.md) | a \\| b | A, G | 1 | binary | c 1957 |\n"));
+        odd.paper = "c 1957; d";
+        QVERIFY(methodTable(Catalog({odd})).ends_with("| c 1957; d |\n"));
+        QVERIFY(familyTable(catalog, "x/").ends_with("| binary | [`odd`](x/odd.md) (A, G) |\n"));
     }
 };
 
