@@ -74,6 +74,8 @@ std::vector<Preset> byDistribution()
 {
     const char *dorefa = "Zhou and others, 2016", *wrpn = "Mishra and others, ICLR 2018", *qil = "Jung and others, CVPR 2019";
     const char *wide = "From the float weights; the paper widens the layers, which makes up for the bits.";
+    const char *wideTwo = "From scratch and with wider layers: the small weights of a network trained in float all round to 0 at 2 bits.";
+    const char *progressiveTwo = "Progressive: 32, 5, 4, 3, 2 bits, each from the one before; straight from float nearly all weights start as 0.";
     const char *progressive = "Progressive: 32, 5, 4, 3, 2 bits, each from the one before; interval and curve are learned.";
     const char *doTraining = "Adam with rate 2e-4 in two drops; batch norm follows each layer.";
     return {
@@ -84,7 +86,7 @@ std::vector<Preset> byDistribution()
          patch("dorefa", 2, {{"gradient_bits", std::int64_t(6)}}), kFloatEnds, doTraining},
         {"dorefa-4-4", "DoReFa-Net, 4 bits", dorefa, patch("dorefa", 4), patch("dorefa", 4), kFloatEnds, doTraining},
         {"wrpn-4-4", "WRPN, 4 bits", wrpn, patch("wrpn", 4), patch("wrpn", 4), kFloatEnds, wide},
-        {"wrpn-2-2", "WRPN, 2 bits", wrpn, patch("wrpn", 2), patch("wrpn", 2), kFloatEnds, wide},
+        {"wrpn-2-2", "WRPN, 2 bits", wrpn, patch("wrpn", 2), patch("wrpn", 2), kFloatEnds, wideTwo},
         {"balanced-4-4", "Balanced Quantization, 4 bits", "Zhou and others, JCST 2017", patch("balanced", 4), patch("dorefa", 4),
          kFloatEnds, "As DoReFa-Net; the codes of the weights are filled equally."},
         {"pact-4-4", "PACT, learned clip, 4 bits", "Choi and others, 2018", patch("dorefa", 4), patch("pact", 4), kFloatEnds,
@@ -92,7 +94,7 @@ std::vector<Preset> byDistribution()
         {"pact-sawb-2-2", "PACT-SAWB, 2 bits, float shortcuts", "Choi and others, SysML 2019", patch("sawb", 2), patch("pact", 2),
          kFloatEndsAndShortcuts, "As PACT; shortcuts in float win back most of what 2 bits cost."},
         {"qil-4-4", "QIL, learned interval, 4 bits", qil, patch("qil", 4), patch("qil", 4), kFloatEnds, progressive},
-        {"qil-2-2", "QIL, learned interval, 2 bits", qil, patch("qil", 2), patch("qil", 2), kFloatEnds, progressive},
+        {"qil-2-2", "QIL, learned interval, 2 bits", qil, patch("qil", 2), patch("qil", 2), kFloatEnds, progressiveTwo},
         {"lsq-4-4", "LSQ, learned step, 4 bits", "Esser and others, ICLR 2020", patch("uniform", 4, {{"learned_step", true}}),
          patch("uniform", 4, {{"learned_step", true}}), kEightBitEnds, "From the float weights, SGD with rate 0.01 and a cosine, weight decay 1e-4."},
     };
