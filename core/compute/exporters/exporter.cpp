@@ -5,7 +5,10 @@
 
 #include "quant/quantizer.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
+#include <limits>
 
 namespace bitwright {
 
@@ -43,6 +46,15 @@ std::vector<std::string> exportObstacles(const Exporter &exporter, const ExportI
         check(layer, "inputs", config.activation);
     }
     return obstacles;
+}
+
+at::Tensor survivors(const at::Tensor &weight, const Mask &mask)
+{
+    if (mask.empty())
+        return weight;
+    const auto kept = mask.kept();
+    const at::Tensor stays = at::tensor(at::ArrayRef<std::uint8_t>(kept)).reshape(weight.sizes()).to(at::kBool);
+    return at::where(stays, weight, at::full({}, std::numeric_limits<float>::quiet_NaN(), weight.options()));
 }
 
 } // namespace bitwright

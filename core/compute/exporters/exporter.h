@@ -56,6 +56,9 @@ const Exporter *findExporter(const std::string &id);
 /// What `exporter` cannot express of this assignment, one sentence each; empty when it can be written as it is.
 std::vector<std::string> exportObstacles(const Exporter &exporter, const ExportInput &input);
 
+/// The weight with NaN where the mask prunes: what a quantizer without stored values is fitted to.
+at::Tensor survivors(const at::Tensor &weight, const Mask &mask);
+
 Exporter onnxQdqExporter();
 
 } // namespace bitwright

@@ -12,7 +12,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -23,14 +25,25 @@ namespace {
 using onnx::Attribute;
 using onnx::DataType;
 
+/// A weight on free levels: an 8-bit index for each element into its group's stretch of one table.
+struct Codebook {
+    std::string indices;            ///< bytes
+    std::vector<float> values;      ///< all groups after each other
+    std::int64_t groups = 1;        ///< of as many values each
+    [[nodiscard]] std::int64_t each() const { return std::int64_t(values.size()) / groups; }
+};
+
 /// One layer's share of the file, decided before any node is written.
 struct LayerPlan {
     const LayerBinding *binding = nullptr;
     std::optional<OnnxEncoding> weight, activation;
-    at::Tensor shared;      ///< a weight on levels that no integer type has, to be written as it is
+    at::Tensor shared;      ///< a weight on levels that no integer type has, as it is quantized
+    std::optional<Codebook> codebook;   ///< the same; none where it has more levels than an index counts
     std::vector<std::int64_t> codes;
     QuantGrid activationGrid;
+    bool steps = false;     ///< the input is a step function that no integer type expresses
     int weightBits = 32, activationBits = 32;
+    [[nodiscard]] bool quantizesInput() const { return activation || steps; }
 };
 
 Error about(const std::string &layer, const char *what, Error error)
@@ -49,6 +62,48 @@ at::Tensor weightOf(const ExportInput &input, const LayerBinding &binding)
     return given == input.parameters.end() ? parameter.tensor : given->second;
 }
 
+/// Indices of values that lie on the levels of their group; none where a group has more than a byte counts.
+std::optional<Codebook> codebookOf(const at::Tensor &quantized, const QuantGrid &grid, int axis, bool pruned)
+{
+    constexpr std::size_t kMost = 256;
+    const at::Tensor x = quantized.contiguous();
+    const auto groups = std::int64_t(grid.groups.size());
+    std::int64_t inner = x.numel();
+    if (groups > 1) {
+        inner = 1;
+        for (std::int64_t d = axis + 1; d < x.dim(); ++d)
+            inner *= x.size(d);
+    }
+    std::vector<std::vector<float>> levels;
+    std::size_t most = 0;
+    for (std::size_t group = 0; group < grid.groups.size(); ++group) {
+        std::set<float> unique;
+        if (pruned)
+            unique.insert(0.0f);
+        for (const double level : grid.levels(group))
+            unique.insert(float(level));
+        levels.emplace_back(unique.begin(), unique.end());
+        most = std::max(most, unique.size());
+    }
+    if (most > kMost)
+        return std::nullopt;
+    Codebook book;
+    book.groups = groups;
+    for (std::vector<float> &each : levels) {
+        book.values.insert(book.values.end(), each.begin(), each.end());
+        book.values.resize(book.values.size() + most - each.size(), each.back());
+    }
+    const float *at = x.const_data_ptr<float>();
+    for (std::int64_t i = 0; i < x.numel(); ++i) {
+        const std::vector<float> &own = levels[groups > 1 ? std::size_t(i / inner % groups) : 0];
+        const auto found = std::ranges::lower_bound(own, at[i]);
+        if (found == own.end() || *found != at[i])
+            return std::nullopt;   // NaN, or a value off the grid
+        book.indices.push_back(char(static_cast<unsigned char>(found - own.begin())));
+    }
+    return book;
+}
+
 Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &spec, const Mask &mask)
 {
     const LayerInfo &info = plan.binding->info;
@@ -59,7 +114,7 @@ Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &sp
         return fail(ErrorKind::Unsupported, std::string("it is ") + c10::toString(weight.scalar_type()) + "; only float32 can be quantized here");
     BW_ASSIGN(auto quantizer, makeQuantizer(spec, {info.name, Role::Weight, info.channelAxis, false}));
     if (!quantizer->calibrated())
-        BW_CHECK(quantizer->calibrate(weight));
+        BW_CHECK(quantizer->calibrate(survivors(weight, mask)));
     const QuantGrid grid = quantizer->grid();
     plan.weightBits = spec.bits;
     if (!grid.uniform) {
@@ -68,6 +123,7 @@ Status planWeight(LayerPlan &plan, const ExportInput &input, const QuantSpec &sp
             const auto kept = mask.kept();
             plan.shared = plan.shared.contiguous().mul(at::tensor(at::ArrayRef<std::uint8_t>(kept)).reshape(weight.sizes()));
         }
+        plan.codebook = codebookOf(plan.shared, grid, info.channelAxis, !mask.empty());
         return {};
     }
     BW_ASSIGN(plan.weight, encodingOf(grid));
@@ -84,7 +140,10 @@ Status planActivation(LayerPlan &plan, const QuantSpec &spec)
     plan.activationGrid = quantizer->grid();
     if (plan.activationGrid.groups.size() > 1)
         return fail(ErrorKind::Unsupported, "one range per channel cannot be written; use one per tensor");
-    BW_ASSIGN(plan.activation, encodingOf(plan.activationGrid));
+    plan.steps = !plan.activationGrid.uniform;
+    if (!plan.steps) {
+        BW_ASSIGN(plan.activation, encodingOf(plan.activationGrid));
+    }
     plan.activationBits = spec.bits;
     return {};
 }
@@ -179,6 +238,35 @@ void writeWeight(OnnxWriter &writer, const LayerPlan &plan)
     writer.set(binding.weight, result);
 }
 
+/// Index, offset of the channel, table: the very values of the simulation, computed once when the file is loaded.
+void writeCodebook(OnnxWriter &writer, const LayerPlan &plan)
+{
+    const LayerBinding &binding = *plan.binding;
+    const std::string &name = writer.graph().parameters[std::size_t(writer.graph().parameterOf(binding.weight))].name;
+    if (writer.find(binding.weight))
+        return;   // shared with a layer that was written before
+    onnx::Tensor codes;
+    codes.name = name;
+    codes.type = DataType::UInt8;
+    codes.dims = binding.info.weightShape;
+    codes.owned = plan.codebook->indices;
+    codes.hasRaw = true;
+    const auto step = [&](const char *op, std::vector<std::string> inputs, const char *suffix, std::vector<Attribute> attributes = {}) {
+        const std::string made = writer.uniqueName(name + suffix);
+        writer.out.nodes.push_back({op, "", writer.uniqueName(name + '/' + op), std::move(inputs), {made}, std::move(attributes)});
+        return made;
+    };
+    std::string index = step("Cast", {writer.initializer(std::move(codes))}, "_index", {Attribute::of("to", std::int64_t(DataType::Int32))});
+    if (plan.codebook->groups > 1) {
+        std::vector<std::int64_t> shape(binding.info.weightShape.size(), 1);
+        shape[std::size_t(binding.info.channelAxis)] = plan.codebook->groups;
+        const at::Tensor offsets = (at::arange(plan.codebook->groups, at::kInt) * plan.codebook->each()).to(at::kInt).reshape(shape);
+        index = step("Add", {index, writer.initializer(offsets, name + "_offset")}, "_place");
+    }
+    const std::string table = writer.initializer(at::tensor(plan.codebook->values), name + "_codebook");
+    writer.set(binding.weight, step("Gather", {table, index}, "_dequantized"));
+}
+
 const Node *producerOf(const Graph &graph, const Argument &argument)
 {
     if (argument.kind != Argument::Kind::Value)
@@ -220,8 +308,42 @@ bool needsBarrier(const Graph &graph, const Argument &input)
     return false;
 }
 
+/// A step function in front of a layer: the index of each value by halving the thresholds, as many comparisons as the index
+/// has bits, then the table of answers. The last node is named as verify looks for it.
+template <class Step>
+std::string writeSteps(OnnxWriter &writer, const QuantGrid::Group &group, const std::string &x, const std::string &layer, const Step &step)
+{
+    const std::vector<double> &levels = group.answers.empty() ? group.levels : group.answers;
+    const std::vector<double> &firsts = group.answers.empty() ? group.thresholds : group.breaks;
+    const int halvings = int(std::bit_width(firsts.size()));
+    // nothing is at or above NaN: the padding is never passed
+    std::vector<float> thresholds(std::size_t(1) << halvings, std::numeric_limits<float>::quiet_NaN());
+    std::ranges::transform(firsts, thresholds.begin(), [](double t) { return float(t); });
+    const std::string table = writer.initializer(at::tensor(thresholds), layer + ".input_thresholds");
+    const std::string answers = writer.initializer(at::tensor(std::vector<float>(levels.begin(), levels.end())), layer + ".input_levels");
+    const auto cast = [&](const std::string &from) {
+        const std::string made = writer.uniqueName(layer + ".input_passed");
+        writer.out.nodes.push_back({"Cast", "", writer.uniqueName(layer + "/input/Cast"), {from}, {made}, {Attribute::of("to", std::int64_t(DataType::Int32))}});
+        return made;
+    };
+    std::string code;
+    for (int i = halvings - 1; i >= 0; --i) {
+        const int half = 1 << i;
+        const std::string threshold = code.empty()
+            ? writer.scalar(double(thresholds[std::size_t(half - 1)]))
+            : step("Gather", {table, half == 1 ? code : step("Add", {code, writer.scalar(half - 1, at::kInt)}, ".input_place")}, ".input_threshold");
+        std::string more = cast(step("GreaterOrEqual", {x, threshold}, ".input_above"));
+        if (half > 1)
+            more = step("Mul", {more, writer.scalar(half, at::kInt)}, ".input_half");
+        code = code.empty() ? more : step("Add", {code, more}, ".input_code");
+    }
+    const std::string made = writer.uniqueName(layer + ".input_quantized");
+    writer.out.nodes.push_back({"Gather", "", layer + "/input/Levels", {answers, code}, {made}, {}});
+    return made;
+}
+
 /// Quantize and dequantize in front of one call of a layer. The names say the layer, so that verify finds them.
-Result<OnnxWriter::LayerInput> writeActivation(OnnxWriter &writer, const LayerPlan &plan, int call)
+Result<OnnxWriter::LayerInput> writeActivation(OnnxWriter &writer, const LayerPlan &plan, int call, bool floatWeights)
 {
     const Node &node = writer.node();
     const Argument &input = node.arguments[std::size_t(plan.binding->inputArgument)];
@@ -236,13 +358,16 @@ Result<OnnxWriter::LayerInput> writeActivation(OnnxWriter &writer, const LayerPl
     const bool flattens = baseName(node.op) == "linear" && traced && traced->rank() != 2;
     if (flattens)
         x = step("Reshape", {x, writer.integers({-1, traced->shape.back()})}, ".input_rows");
+    if (plan.steps)
+        return OnnxWriter::LayerInput{plan.binding->inputArgument, writeSteps(writer, plan.activationGrid.groups.front(), x, layer, step), flattens};
     const OnnxEncoding &encoding = *plan.activation;
     const QuantGrid::Group &group = plan.activationGrid.groups.front();
     // As simulation and runtime compute the outermost levels: in float32.
     const float scale = float(group.scale);
     const std::string low = writer.scalar(double(float(plan.activationGrid.qmin - group.zeroPoint) * scale));
     const std::string high = writer.scalar(double(float(plan.activationGrid.qmax - group.zeroPoint) * scale));
-    const bool barrier = flattens || needsBarrier(writer.graph(), input);
+    // Where a layer's weight is no integer, the runtime would fold its batch norm and make it one, with other values.
+    const bool barrier = flattens || floatWeights || needsBarrier(writer.graph(), input);
     if (encoding.clips && !barrier && onnx::storageBits(encoding.type) == 8) {
         x = step("Clip", {x, low, high}, ".input_clipped");
     } else if (encoding.clips || barrier) {
@@ -305,9 +430,12 @@ Status writeOutputs(OnnxWriter &writer)
 Status writeNodes(OnnxWriter &writer, const std::vector<LayerPlan> &plans, const JobContext &context)
 {
     std::map<const Node *, std::pair<const LayerPlan *, int>> calls;
+    const bool floatWeights = std::ranges::any_of(plans, [](const LayerPlan &plan) { return !plan.weight; });
     for (const LayerPlan &plan : plans) {
         if (plan.weight)
             writeWeight(writer, plan);
+        else if (plan.codebook)
+            writeCodebook(writer, plan);
         for (std::size_t i = 0; i < plan.binding->nodes.size(); ++i) {
             const Node &node = writer.graph().nodes[plan.binding->nodes[i]];
             calls[&node] = {&plan, int(i)};
@@ -325,8 +453,8 @@ Status writeNodes(OnnxWriter &writer, const std::vector<LayerPlan> &plans, const
             refused.try_emplace(node.op, "");
             continue;
         }
-        if (const auto call = calls.find(&node); call != calls.end() && call->second.first->activation) {
-            BW_ASSIGN(writer.layerInputs[&node], writeActivation(writer, *call->second.first, call->second.second));
+        if (const auto call = calls.find(&node); call != calls.end() && call->second.first->quantizesInput()) {
+            BW_ASSIGN(writer.layerInputs[&node], writeActivation(writer, *call->second.first, call->second.second, floatWeights));
         }
         if (auto status = lower(writer); !status) {
             if (status.error().kind != ErrorKind::Unsupported)
@@ -366,9 +494,12 @@ Result<onnx::Graph> buildGraph(const ExportInput &input, const ShapeTrace &trace
 
 std::string encodingText(const LayerPlan &plan)
 {
-    std::string text = plan.weight ? plan.weight->describe() : plan.shared.defined() ? "float32 of shared values" : "float32";
+    std::string text = plan.weight ? plan.weight->describe() : plan.codebook ? "codebook of " + std::to_string(plan.codebook->each()) + (plan.codebook->groups > 1 ? " per channel" : "") + ", Gather"
+        : plan.shared.defined() ? "float32, de-quantized" : "float32";
     text += ", input ";
-    text += plan.activation ? onnx::dataTypeName(plan.activation->type) : "float32";
+    text += plan.activation ? onnx::dataTypeName(plan.activation->type)
+        : plan.steps        ? std::to_string(plan.activationGrid.groups.front().levels.size()) + " levels, steps and Gather"
+                            : "float32";
     if (plan.activation && plan.activation->clips)
         text += " with a clip";
     return text;
@@ -427,11 +558,12 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
         BW_ASSIGN(const auto plans, planLayers(input));
         context.progress("exporting", 0, 3);
         ParameterMap parameters = input.parameters;
-        std::size_t shared = 0;
+        std::size_t shared = 0, codebooks = 0, steps = 0;
         for (const LayerPlan &plan : plans) {
+            steps += plan.steps ? 1 : 0;
             if (!plan.shared.defined())
                 continue;
-            ++shared;
+            ++(plan.codebook ? codebooks : shared);
             parameters[input.graph->parameters[std::size_t(input.graph->parameterOf(plan.binding->weight))].name] = plan.shared;
         }
         BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, parameters, input.example));
@@ -439,14 +571,19 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
             return cancelled();
         std::set<ValueId> quantized;
         for (const LayerPlan &plan : plans) {
-            if (plan.weight)
+            if (plan.weight || plan.codebook)
                 quantized.insert(plan.binding->weight);
             report.layers.push_back({plan.binding->info.name, plan.weightBits, encodingText(plan)});
         }
         dropConstantsBehind(trace, *input.graph, quantized);
         report.notes = trace.notes;
+        const auto layers = [](std::size_t n) { return std::to_string(n) + (n == 1 ? " layer" : " layers"); };
+        if (codebooks > 0)
+            report.notes.push_back("levels without an integer type: the weights of " + layers(codebooks) + " are 8-bit indices into a codebook, looked up by Gather");
+        if (steps > 0)
+            report.notes.push_back("levels without an integer type: the inputs of " + layers(steps) + " are found by comparisons and looked up by Gather");
         if (shared > 0)
-            report.notes.push_back("shared values (codebook) of " + std::to_string(shared) + (shared == 1 ? " layer" : " layers") + " as float32 weights, which ONNX has no type for; pack keeps their codes");
+            report.notes.push_back("the weights of " + layers(shared) + " are written de-quantized, because a byte does not count their levels; pack keeps their codes");
         const int typesOpset = baseOpset(plans, report.notes);
         int opset = typesOpset;
         onnx::Model model;
@@ -476,7 +613,7 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
 
 Exporter onnxQdqExporter()
 {
-    return {"onnx", "ONNX", ".onnx", {true, false, false, true, 1, 16, true}, write};
+    return {"onnx", "ONNX", ".onnx", {true, true, false, true, 1, 16, true}, write};
 }
 
 } // namespace bitwright

@@ -60,7 +60,9 @@ for line in sys.stdin:
         if probe is not None and order["probes"]:
             values = probe.run([entry["name"] for entry in order["probes"]], feeds)
             for entry, value in zip(order["probes"], values):
-                np.rint(value / np.float32(entry["scale"])).astype(np.int32).tofile(entry["file"])
+                scale = np.float32(entry["scale"])
+                steps = np.rint(value / scale).astype(np.int32) if scale else np.ascontiguousarray(value, np.float32).view(np.int32)
+                steps.tofile(entry["file"])
                 shapes.append(list(value.shape))
         say(shape=list(result.shape), probes=shapes)
     except Exception as problem:

@@ -33,7 +33,7 @@ Result<PackedTensor> packWeight(const Parameter &parameter, const at::Tensor &we
         return pack::packTensor(parameter.name, weight, nullptr, -1, 32, mask);
     BW_ASSIGN(auto quantizer, makeQuantizer(layer.weight, {binding.info.name, Role::Weight, binding.info.channelAxis, false}));
     if (!quantizer->calibrated())
-        BW_CHECK(quantizer->calibrate(weight));
+        BW_CHECK(quantizer->calibrate(survivors(weight, mask)));
     at::Tensor quantized = quantizer->apply(weight, false).contiguous();
     if (!mask.empty()) {
         const auto kept = mask.kept();

@@ -19,7 +19,7 @@ struct QuantizedSite {
     std::string layer;
     int call = 0;
     std::string codes, values;   ///< names of the integer and of the dequantized tensor
-    float scale = 1;
+    float scale = 1;                    ///< 0: free levels, compared by their values
     std::int64_t zeroPoint = 0;
 };
 /// Finds them by the names that our exporter gives; empty for a file of somebody else.
@@ -27,7 +27,7 @@ Result<std::vector<QuantizedSite>> quantizedSites(const onnx::Model &model);
 
 struct RuntimeOutput {
     at::Tensor output;                 ///< the first output of the network
-    std::vector<at::Tensor> steps;     ///< one per site: multiples of the scale, integers as int32
+    std::vector<at::Tensor> steps;     ///< one per site: multiples of the scale, integers as int32; the floats' bits where it is 0
 };
 
 /// Something that runs a written file as it stands.

@@ -321,7 +321,7 @@ void TestOnnxQdq::capabilities()
 {
     const Exporter *onnx = findExporter("onnx");
     QVERIFY(onnx && onnx->write);
-    QVERIFY(onnx->capabilities.uniform && onnx->capabilities.perChannelWeights && !onnx->capabilities.codebook);
+    QVERIFY(onnx->capabilities.uniform && onnx->capabilities.perChannelWeights && onnx->capabilities.codebook);
     QVERIFY(!findExporter("gif"));
     const Case made = transposed();
     ExportInput input;
