@@ -30,8 +30,6 @@ void GridQuantizer::setValue(const std::string &name, const std::vector<float> &
     m_anyLearned = m_anyLearned || learned;
     const at::Tensor fresh = at::tensor(numbers, at::kFloat);
     Value &held = m_values[name];
-    if (std::ranges::find(m_order, name) == m_order.end())
-        m_order.push_back(name);
     if (held.tensor.defined() && held.tensor.sizes() == fresh.sizes()) {
         held.tensor.copy_(fresh);
         return;
@@ -83,9 +81,11 @@ std::vector<Learnable> GridQuantizer::learnables()
         return out;
     const double factor = realParam(m_spec.options, "lr_factor", 1);
     const bool decay = boolParam(m_spec.options, "decay");
-    for (const std::string &name : m_order)
-        if (const Value &held = m_values.at(name); held.learned)
-            out.push_back({name, held.tensor, factor, decay});
+    // Whatever order they were set in (given on the command line, calibrated): a rule answers in this one.
+    const MethodTraits *traits = methodCatalog().quantizer(m_spec.method);
+    for (const std::string &name : traits ? traits->values : std::vector<std::string>{})
+        if (const auto held = m_values.find(name); held != m_values.end() && held->second.learned)
+            out.push_back({name, held->second.tensor, factor, decay});
     return out;
 }
 

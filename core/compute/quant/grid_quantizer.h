@@ -27,7 +27,7 @@ public:
     at::Tensor forward(const at::Tensor &x) override;
     at::Tensor apply(const at::Tensor &x, bool mayOverwrite) override;
     QuantGrid grid() const final;
-    /// The values that were declared as learned, as leaves; options `lr_factor` and `decay` where the method has them.
+    /// The values that were declared as learned, as leaves, in the order of MethodTraits::values; options `lr_factor` and `decay` where the method has them.
     std::vector<Learnable> learnables() override;
     /// All values.
     [[nodiscard]] std::map<std::string, std::vector<double>> values() const override;
@@ -39,7 +39,7 @@ protected:
 
     /// The grid that the present values make, with groupCount() groups. Only called when ready.
     [[nodiscard]] virtual Grid makeGrid() const = 0;
-    /// The gradients by the method's own rule: dx, then one entry for each of learnables(), in their order.
+    /// The gradients by the method's own rule: dx, then one entry for each of learnables(), in their order: that of MethodTraits::values.
     [[nodiscard]] virtual RuleGradients backward(const at::Tensor &g, const at::Tensor &x) const = 0;
     /// What is stored beside the codes, in bits (methods.md I1); by default 32 for each scale, one a group.
     [[nodiscard]] virtual double sideBits() const { return 32.0 * double(groupCount()); }
@@ -94,7 +94,6 @@ private:
     std::string m_surrogate;
     bool m_perChannel = false, m_ready = false, m_anyLearned = false;
     std::size_t m_groups = 1;
-    std::vector<std::string> m_order;          ///< names in the order they were set
     std::map<std::string, Value> m_values;
     mutable std::optional<Grid> m_cached;
 };

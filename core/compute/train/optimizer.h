@@ -16,8 +16,8 @@ namespace bitwright {
 struct TrainedTensor {
     std::string name;
     at::Tensor tensor;        ///< leaf with gradient
-    double rateFactor = 1;    ///< times the run's learning rate
     bool decay = true;        ///< false for batch norm, biases, scales and clips (methods.md A4)
+    double rateFactor = 1;    ///< times the run's learning rate
 };
 
 /// SGD with momentum or Adam over named tensors; its state can be saved and restored.

@@ -92,14 +92,14 @@ Status TrainingState::makeVariables()
         if (parameter.trainable && variable.is_floating_point()) {
             variable.set_requires_grad(true);
             // One-dimensional tensors are biases and batch norm: no decay (methods.md A4).
-            trained.push_back({parameter.name, variable, 1, variable.dim() > 1});
+            trained.push_back({parameter.name, variable, variable.dim() > 1});
         }
         m_variables[parameter.name] = variable;
     }
     const Executor &executor = m_input->network->executor(m_input->foldBatchNorm);
     for (std::size_t i = 0; i < m_slots.size(); ++i) {
         for (const Learnable &learnable : m_slots[i].learnables)
-            trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, learnable.rateFactor, learnable.decay});
+            trained.push_back({executor.bindings()[i].info.name + '/' + learnable.name, learnable.tensor, learnable.decay, learnable.rateFactor});
     }
     m_silenced = silencedParameters(*m_input->network, m_input->foldBatchNorm, m_config);
     if (trained.empty())

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <optional>
 #include <set>
 
 namespace bitwright {
@@ -39,6 +40,51 @@ double restBits(const LayerInfo &layer, bool folded, bool batchNormListed)
 
 } // namespace
 
+namespace {
+
+/// What stands beside the codes (methods.md I1), in float32 numbers: for each group, and for each bit of the code.
+struct SideNumbers { const char *method; Role role; double each = 0, eachBit = 0; };
+constexpr SideNumbers kSideNumbers[] = {
+    {"binaryconnect", Role::Weight}, {"bnn", Role::Weight}, {"bnn", Role::Activation}, {"bireal", Role::Activation},
+    {"wrpn", Role::Weight}, {"wrpn", Role::Activation}, {"dorefa", Role::Activation}, {"hwgq", Role::Activation},
+    {"bwn", Role::Weight, 1}, {"xnor", Role::Weight, 1}, {"bireal", Role::Weight, 1}, {"twn", Role::Weight, 1}, {"ttq", Role::Weight, 2},
+    {"abc", Role::Weight, 0, 1}, {"abc", Role::Activation, 0, 2}, {"horq", Role::Weight, 0, 1}, {"horq", Role::Activation, 0, 1},
+    {"inq", Role::Weight, 0.25},   // an exponent of 8 bits
+    {"apot", Role::Weight, 1}, {"apot", Role::Activation, 1}, {"balanced", Role::Weight, 1}, {"sawb", Role::Weight, 1},
+    {"qil", Role::Weight, 3}, {"qil", Role::Activation, 2}, {"lqnets", Role::Weight, 0, 1}, {"lqnets", Role::Activation, 0, 1},
+};
+
+/// Those whose numbers depend on their options; none for methods that only keep what stands in the assignment.
+std::optional<double> sideNumbers(const QuantSpec &spec, Role role)
+{
+    const double levels = double(std::int64_t(1) << spec.bits);
+    if (spec.method == "kmeans" || spec.method == "lloyd") {
+        const auto codebook = spec.values.find("codebook");
+        return codebook == spec.values.end() ? levels : double(codebook->second.size());
+    }
+    if (spec.method == "dorefa" && role == Role::Weight)
+        return spec.bits == 1 ? 1 : 0;
+    if (spec.method == "xnor" && role == Role::Activation) {
+        const auto alpha = spec.values.find("alpha");
+        return textParam(spec.options, "scale", "none") == "none" ? 0 : alpha == spec.values.end() ? 1 : double(alpha->second.size());
+    }
+    if (spec.method == "pact")
+        return textParam(spec.options, "variant") == "two_sided" ? 2 : 1;
+    if (spec.method == "laq")
+        return textParam(spec.options, "variant").ends_with("2") ? 2 : 1;
+    if (spec.method == "quantnet") {
+        const auto biases = spec.values.find("biases");
+        const double usual = role == Role::Activation ? levels : spec.bits == 1 ? 2 : levels - 1;   // the paper's sets
+        return 2 + (biases == spec.values.end() ? usual : double(biases->second.size()) + 1);
+    }
+    for (const SideNumbers &row : kSideNumbers)
+        if (spec.method == row.method && role == row.role)
+            return row.each + row.eachBit * spec.bits;
+    return std::nullopt;
+}
+
+} // namespace
+
 bool hasZeroPoint(const QuantSpec &spec, Role role)
 {
     return spec.method == "uniform" && !uniformForm(spec, role).symmetric;
@@ -48,12 +94,11 @@ double sideBits(const QuantSpec &spec, Role role, std::int64_t groups)
 {
     if (spec.isFloat())
         return 0;
+    const double mapped = boolParam(spec.options, "normalize") && boolParam(spec.options, "restore") ? 2 : 0;   // mean and deviation
     if (spec.method == "uniform")
-        return double(groups) * (kFloatBits + (hasZeroPoint(spec, role) ? double(spec.bits) : 0));
-    if (spec.method == "kmeans") {
-        const auto codebook = spec.values.find("codebook");
-        return kFloatBits * (codebook == spec.values.end() ? double(std::int64_t(1) << spec.bits) : double(codebook->second.size()));
-    }
+        return double(groups) * (kFloatBits * (1 + mapped) + (hasZeroPoint(spec, role) ? double(spec.bits) : 0));
+    if (const auto numbers = sideNumbers(spec, role))
+        return kFloatBits * double(groups) * (*numbers + mapped);
     // A method without a row here stores its values as float32 once they are known, at least one per group.
     std::size_t stored = 0;
     for (const auto &[name, value] : spec.values)

@@ -39,6 +39,15 @@ private Q_SLOTS:
         QVERIFY(near(q.parameterGradients.at("alpha"), {(soft(1.201, 0.8) - soft(1.199, 0.8)) / 2e-3}, 1e-3));
         QVERIFY(near(q.parameterGradients.at("beta"), {(soft(1.2, 0.801) - soft(1.2, 0.799)) / 2e-3}, 1e-3));
     }
+    /// Whichever of them is given, each gradient is that of its own name.
+    void givenAlone()
+    {
+        const Options both{{"alpha", "1.25"}, {"beta", "0.8"}, {"biases", "-0.5|0.5"}, {"temperature", "2"}};
+        Options betaAlone = both;
+        betaAlone.erase("alpha");   // it starts at 1 / beta
+        QVERIFY(near(weight("quantnet", 2, betaAlone).parameterGradients.at("alpha"), weight("quantnet", 2, both).parameterGradients.at("alpha")));
+        QVERIFY(near(weight("quantnet", 2, betaAlone).parameterGradients.at("beta"), weight("quantnet", 2, both).parameterGradients.at("beta")));
+    }
     /// The temperature grows with the epochs: a steeper slope at the step, none away from it.
     void schedule()
     {

@@ -252,7 +252,7 @@ MethodTraits traits()
     MethodTraits t;
     t.id = "laq";
     t.title = "Loss-aware (LAB, LAT, LAQ)";
-    t.paper = "Hou, Kwok, ICLR; binary: Hou, Yao, Kwok, ICLR 2017";
+    t.paper = "binary: Hou, Yao, Kwok, ICLR 2017; more bits: Hou, Kwok, ICLR";
     t.year = 2018;
     t.family = "loss-aware";
     t.roles = {Role::Weight};
