@@ -2,6 +2,7 @@
 // The executor against TorchScript, and what quantization costs in evaluation, training and sweeps.
 #include "bench_groups.h"
 
+#include "config/presets.h"
 #include "data/dataset.h"
 #include "frontends/torchscript_reference.h"
 #include "search/sensitivity.h"
@@ -98,11 +99,10 @@ Result<BenchTimes> evaluation(const BenchContext &)
                        [&] { (void)evaluator.evaluate(*plain, options, {}); }, 5);
 }
 
-Result<BenchTimes> trainingStep(bool learned)
+Result<BenchTimes> trainingStep(const Subject &subject, int rounds)
 {
     const Threads threads(1);
     const at::AutoGradMode withGrad(true);
-    BW_ASSIGN(const Subject subject, resnet20("sample:train,limit=128", learned));
     FineTuneInput quantized;
     quantized.network = subject.network;
     quantized.training = subject.data;
@@ -111,12 +111,30 @@ Result<BenchTimes> trainingStep(bool learned)
     BW_ASSIGN(auto quantizedState, TrainingState::make(quantized));
     BW_ASSIGN(auto plainState, TrainingState::make(plain));
     const at::Tensor x = subject.data->inputs(0, 64), labels = subject.data->labels.narrow(0, 0, 64);
+    std::int64_t at = 0;
     auto step = [&](TrainingState &state) {
+        state.beginStep({0, at++, 2 * rounds, 1, 0});
         if (auto scores = state.forward(x, {}))
             at::cross_entropy_loss(*scores, labels).backward();
         state.step(1e-4);
     };
-    return timeInTurns([&] { step(*quantizedState); }, [&] { step(*plainState); }, 15);
+    return timeInTurns([&] { step(*quantizedState); }, [&] { step(*plainState); }, rounds);
+}
+
+Result<BenchTimes> trainingStep(bool learned)
+{
+    BW_ASSIGN(const Subject subject, resnet20("sample:train,limit=128", learned));
+    return trainingStep(subject, 15);
+}
+
+/// The assignment of a paper, with its own hooks of a step.
+Result<BenchTimes> trainingStep(const Preset &preset)
+{
+    BW_ASSIGN(Subject subject, resnet20("sample:train,limit=128"));
+    BW_ASSIGN(subject.quantized, resolve(withPreset({}, preset), subject.network->summary(), methodCatalog()));
+    BW_ASSIGN(const auto statistics, collectActivations(*subject.network, false, {}, *subject.data, 128, {}));
+    BW_CHECK(fillActivations(subject.quantized, *subject.network, statistics));
+    return trainingStep(subject, 7);
 }
 
 Result<BenchTimes> sweepAgainstWhole(const BenchContext &)
@@ -204,7 +222,7 @@ Result<BenchTimes> surgery(std::int64_t batch, int rounds)
 
 std::vector<BenchRow> engineBenchmarks()
 {
-    return {
+    std::vector<BenchRow> rows{
         {"executor-batch1", "TorchScript", 1.05, [](const BenchContext &) { return executor(1, false, 200); }},
         {"executor-batch64", "TorchScript", 1.05, [](const BenchContext &) { return executor(64, false, 25); }},
         {"executor-folded-batch1", "TorchScript", 0.95, [](const BenchContext &) { return executor(1, true, 200); }},
@@ -220,6 +238,9 @@ std::vector<BenchRow> engineBenchmarks()
         {"pruning-sensitivity-2000", "as many whole evaluations, 2,000 images", 0.6,
          [](const BenchContext &context) { return sensitivityAgainstWhole(context, "sample:test,limit=2000"); }},
     };
+    for (const Preset &preset : presets())
+        rows.push_back({"train-step-" + preset.id, "float step", 1.5, [&preset](const BenchContext &) { return trainingStep(preset); }});
+    return rows;
 }
 
 } // namespace bitwright

@@ -8,6 +8,8 @@
 #include <ATen/Parallel.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
+
 namespace bitwright {
 namespace {
 
@@ -118,11 +120,36 @@ Result<BenchTimes> preview(const BenchContext &)
     return onOneThread([&] { (void)previewSite(*source, request); }, [&] { weight.abs().max(); }, kFew);
 }
 
+/// So many free levels, best for a normal tensor.
+Result<BenchTimes> freeLevels(int bits)
+{
+    const at::Tensor x = values();
+    auto quantizer = makeQuantizer({"kmeans", bits, {{"init", std::string("density")}}, {}}, {"", Role::Weight, 0, false});
+    if (!quantizer)
+        return std::unexpected(quantizer.error());
+    if (const Status status = (*quantizer)->calibrate(x); !status)
+        return std::unexpected(status.error());
+    return onOneThread([&] { (void)(*quantizer)->apply(x, false); }, [&] { x.clone(); });
+}
+
+/// A method's element-wise part at a usual width, values known.
+Result<BenchTimes> method(const MethodTraits &traits, int bits, Role role)
+{
+    const at::Tensor x = role == Role::Weight ? weights() : values();
+    QuantSpec spec{traits.id, bits, {}, {}};
+    auto quantizer = makeQuantizer(spec, {"layer", role, 0, false});
+    if (!quantizer)
+        return std::unexpected(quantizer.error());
+    if (const Status status = (*quantizer)->calibrate(x); !status)
+        return std::unexpected(status.error());
+    return onOneThread([&] { (void)(*quantizer)->apply(x, false); }, [&] { x.clone(); });
+}
+
 } // namespace
 
 std::vector<BenchRow> kernelBenchmarks()
 {
-    return {{"histogram", "torch.histc, 2048 bins, 1 M floats", 0.1, histogram},
+    std::vector<BenchRow> rows{{"histogram", "torch.histc, 2048 bins, 1 M floats", 0.1, histogram},
             {"moments", "torch.aminmax, 1 M floats", 0, moments},
             {"fake-quant-tensor", "copy, 1 M floats", 1.3, tensorAgainstCopy},
             {"fake-quant-tensor-torch", "torch.fake_quantize_per_tensor_affine", 1.0, tensorAgainstTorch},
@@ -130,7 +157,20 @@ std::vector<BenchRow> kernelBenchmarks()
             {"fake-quant-channel-torch", "torch.fake_quantize_per_channel_affine", 1.0, channelAgainstTorch},
             {"fake-quant-last-axis", "copy, 2048 rows of 512 channels", 1.3, lastAxisAgainstCopy},
             {"learned-step-backward", "one product, 1 M floats", 0, learnedStep},
-            {"preview-10M", "abs().max() of the 10 M weights", 1.0, preview}};
+            {"preview-10M", "abs().max() of the 10 M weights", 1.0, preview},
+            {"levels-8", "copy, 1 M floats", 3, [](const BenchContext &) { return freeLevels(3); }},
+            {"levels-16", "copy, 1 M floats", 5, [](const BenchContext &) { return freeLevels(4); }},
+            {"levels-256", "copy, 1 M floats", 16, [](const BenchContext &) { return freeLevels(8); }}};
+    for (const MethodTraits &traits : methodCatalog().methods()) {
+        if (traits.kind != MethodKind::Quantizer)
+            continue;
+        for (const Role role : traits.roles) {
+            const int bits = std::clamp(3, traits.minimumBits, traits.maximumBits);   // at most 8 levels
+            rows.push_back({"method-" + traits.id + '-' + roleName(role), "copy, 1 M floats", 3,
+                            [&traits, bits, role](const BenchContext &) { return method(traits, bits, role); }});
+        }
+    }
+    return rows;
 }
 
 } // namespace bitwright

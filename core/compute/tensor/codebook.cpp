@@ -2,6 +2,7 @@
 #include "tensor/codebook.h"
 
 #include "tensor/kernels.h"
+#include "tensor/kernels_simd.h"
 #include "tensor/parallel.h"
 #include "tensor/pieces.h"
 
@@ -14,6 +15,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 namespace bitwright {
 namespace {
@@ -49,6 +51,61 @@ public:
 private:
     int m_steps = 0;
     std::vector<float> m_firsts;
+};
+
+constexpr std::size_t kSelects = 16;                    // up to here one comparison a level is the fastest
+constexpr std::int32_t kCells = 4096, kMostInACell = 4;
+constexpr std::int64_t kWorthCells = 1 << 13;           // elements that pay for making the cells
+
+/// One group's step function as the vector kernels want it; answers as Search does, NaN stays.
+class FastSteps {
+public:
+    FastSteps(const LevelTable &table, std::int64_t elements) : m_table(table), m_firsts(table.firsts)
+    {
+        m_firsts.push_back(std::numeric_limits<float>::quiet_NaN());
+        m_steps = {m_firsts.data(), m_table.levels.data(), std::int32_t(m_table.levels.size())};
+        if (table.levels.size() > kSelects && elements >= kWorthCells)
+            makeCells();
+    }
+    FastSteps(const FastSteps &) = delete;
+    [[nodiscard]] bool vectorized() const { return m_table.levels.size() <= kSelects || m_steps.starts; }
+    void run(const float *from, float *to, std::size_t n) const
+    {
+        if (m_steps.starts)
+            simd::stepByCells(from, to, n, m_steps);
+        else
+            simd::stepBySelects(from, to, n, m_steps);
+    }
+
+private:
+    /// Left out where thresholds crowd: then the search by halves is no slower.
+    void makeCells()
+    {
+        const float low = m_table.firsts.front(), high = m_table.firsts.back();
+        m_steps.low = low;
+        m_steps.cells = kCells;
+        m_steps.inverseWidth = float(kCells - 1) / (high - low);
+        if (!std::isnormal(m_steps.inverseWidth))
+            return;
+        std::vector<std::int32_t> inCell(std::size_t(kCells), 0);
+        for (const float first : m_table.firsts)
+            ++inCell[std::size_t(simd::cellOf(first, m_steps))];
+        m_steps.advance = *std::ranges::max_element(inCell);
+        if (m_steps.advance > kMostInACell)
+            return;
+        m_starts.reserve(inCell.size());
+        std::int32_t before = 0;
+        for (const std::int32_t here : inCell) {
+            m_starts.push_back(before);
+            before += here;
+        }
+        m_steps.starts = m_starts.data();
+    }
+
+    const LevelTable &m_table;
+    std::vector<float> m_firsts;
+    std::vector<std::int32_t> m_starts;
+    simd::Steps m_steps{};
 };
 
 /// Calls body(begin, length, codes) for blocks of x.
@@ -162,6 +219,16 @@ at::Tensor toLevels(const at::Tensor &x, const StepTables &tables, bool mayOverw
     const Pieces pieces = Pieces::of(in, tables.axis);
     TORCH_CHECK(std::int64_t(tables.groups.size()) == pieces.groups, "there are levels for ", tables.groups.size(),
                 " groups and the tensor has ", pieces.groups);
+    const std::int64_t perGroup = pieces.groups ? in.numel() / pieces.groups : 0;
+    std::vector<std::unique_ptr<const FastSteps>> fast;
+    for (const LevelTable &table : tables.groups)
+        fast.push_back(std::make_unique<const FastSteps>(table, perGroup));
+    if (std::ranges::all_of(fast, [](const auto &each) { return each->vectorized(); })) {
+        forPieces(pieces, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
+            fast[std::size_t(group)]->run(from + offset, to + offset, std::size_t(length));
+        });
+        return out;
+    }
     const std::vector<Search> searches(tables.groups.begin(), tables.groups.end());
     forPieces(pieces, [&](std::int64_t, std::int64_t group, std::int64_t offset, std::int64_t length) {
         std::array<std::uint32_t, kBlock> codes;

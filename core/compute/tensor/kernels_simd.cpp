@@ -152,6 +152,56 @@ void fakeQuantEach(const float *x, float *y, std::size_t n, const Each &each)
     }
 }
 
+void stepBySelects(const float *x, float *y, std::size_t n, const Steps &steps)
+{
+    const F d;
+    const std::size_t lanes = hn::Lanes(d);
+    // thresholds ascend: the last one that is passed decides, whatever the answers
+    std::size_t i = 0;
+    for (; i + 2 * lanes <= n; i += 2 * lanes) {
+        const VF a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + i + lanes);
+        VF u = hn::Set(d, steps.levels[0]), v = u;
+        for (std::int32_t j = 1; j < steps.count; ++j) {
+            const VF first = hn::Set(d, steps.firsts[j - 1]), level = hn::Set(d, steps.levels[j]);
+            u = hn::IfThenElse(hn::Ge(a, first), level, u);
+            v = hn::IfThenElse(hn::Ge(b, first), level, v);
+        }
+        hn::StoreU(hn::IfThenElse(hn::IsNaN(a), a, u), d, y + i);
+        hn::StoreU(hn::IfThenElse(hn::IsNaN(b), b, v), d, y + i + lanes);
+    }
+    for (; i < n; i += lanes) {
+        const std::size_t left = std::min(lanes, n - i);
+        const VF a = loadTail(d, x + i, left, 0.0f);
+        VF u = hn::Set(d, steps.levels[0]);
+        for (std::int32_t j = 1; j < steps.count; ++j)
+            u = hn::IfThenElse(hn::Ge(a, hn::Set(d, steps.firsts[j - 1])), hn::Set(d, steps.levels[j]), u);
+        storeTail(d, hn::IfThenElse(hn::IsNaN(a), a, u), y + i, left);
+    }
+}
+
+void stepByCells(const float *x, float *y, std::size_t n, const Steps &steps)
+{
+    const F d;
+    const I di;
+    const std::size_t lanes = hn::Lanes(d);
+    const VF low = hn::Set(d, steps.low), inverse = hn::Set(d, steps.inverseWidth), top = hn::Set(d, float(steps.cells - 1));
+    const auto one = [&](VF v) HWY_ATTR {
+        const auto missing = hn::IsNaN(v);
+        const VF place = hn::IfThenZeroElse(missing, hn::Mul(hn::Sub(v, low), inverse));
+        auto code = hn::GatherIndex(di, steps.starts, hn::ConvertTo(di, hn::Max(hn::Zero(d), hn::Min(place, top))));
+        for (std::int32_t k = 0; k < steps.advance; ++k) {
+            const auto passed = hn::Ge(v, hn::GatherIndex(d, steps.firsts, code));
+            code = hn::Sub(code, hn::VecFromMask(di, hn::RebindMask(di, passed)));   // a mask is -1
+        }
+        return hn::IfThenElse(missing, v, hn::GatherIndex(d, steps.levels, code));
+    };
+    std::size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        hn::StoreU(one(hn::LoadU(d, x + i)), d, y + i);
+    if (i < n)
+        storeTail(d, one(loadTail(d, x + i, n - i, 0.0f)), y + i, n - i);
+}
+
 void passInside(const float *g, const float *x, float *dx, std::size_t n, float lo, float hi)
 {
     const F d;
@@ -373,6 +423,8 @@ namespace bitwright::simd {
 HWY_EXPORT(fakeQuant);
 HWY_EXPORT(fakeQuantEach);
 HWY_EXPORT(passInside);
+HWY_EXPORT(stepBySelects);
+HWY_EXPORT(stepByCells);
 HWY_EXPORT(lsqBackward);
 HWY_EXPORT(codes);
 HWY_EXPORT(squaredError);
@@ -392,6 +444,19 @@ void fakeQuantEach(const float *x, float *y, std::size_t n, const Each &each)
 void passInside(const float *g, const float *x, float *dx, std::size_t n, float lo, float hi)
 {
     HWY_DYNAMIC_DISPATCH(passInside)(g, x, dx, n, lo, hi);
+}
+void stepBySelects(const float *x, float *y, std::size_t n, const Steps &steps)
+{
+    HWY_DYNAMIC_DISPATCH(stepBySelects)(x, y, n, steps);
+}
+void stepByCells(const float *x, float *y, std::size_t n, const Steps &steps)
+{
+    HWY_DYNAMIC_DISPATCH(stepByCells)(x, y, n, steps);
+}
+std::int32_t cellOf(float x, const Steps &steps)
+{
+    const float place = (x - steps.low) * steps.inverseWidth;
+    return std::int32_t(std::max(0.0f, std::min(place, float(steps.cells - 1))));
 }
 double lsqBackward(const float *g, const float *x, float *dx, std::size_t n, float scale, float low, float high)
 {

@@ -36,6 +36,21 @@ void passInside(const float *g, const float *x, float *dx, std::size_t n, float 
 double lsqBackward(const float *g, const float *x, float *dx, std::size_t n, float scale, float low, float high);
 /// clamp(round(x / s) + z) as an integer; NaN gives z.
 void codes(const float *x, std::int32_t *q, std::size_t n, Affine group);
+/// A step function: levels[i] for firsts[i - 1] <= x < firsts[i]; `firsts` ascends and has an entry more, NaN, at its end.
+/// `starts`, by cells of equal width, is the lowest level in each: what lies in one cell with `advance` thresholds at most.
+struct Steps {
+    const float *firsts, *levels;
+    std::int32_t count;
+    const std::int32_t *starts = nullptr;
+    std::int32_t cells = 0, advance = 0;
+    float low = 0, inverseWidth = 0;
+};
+/// By one comparison for each threshold; NaN stays NaN. x and y may be the same.
+void stepBySelects(const float *x, float *y, std::size_t n, const Steps &steps);
+/// By the cell, then `advance` comparisons, whatever the number of levels.
+void stepByCells(const float *x, float *y, std::size_t n, const Steps &steps);
+/// The cell of a value as stepByCells finds it.
+std::int32_t cellOf(float x, const Steps &steps);
 /// Sum of (x - fakeQuant(x))^2 over finite x.
 double squaredError(const float *x, std::size_t n, Affine group);
 /// Sum of |x - fakeQuant(x)|^power over finite x.
