@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -131,30 +132,42 @@ protected:
     }
     RuleGradients backward(const at::Tensor &g, const at::Tensor &x) const override
     {
-        constexpr std::size_t kMost = 8;
-        const auto v = value("v"), beta = value("beta");
-        const std::size_t n = v.size();
-        const auto out = fusedGradientAndSums<2 * kMost>(g, x, -1, [&](float value, float d, std::int64_t, std::array<double, 2 * kMost> &sums) {
-            float slope = 0;
-            for (std::size_t i = 0; i < n; ++i) {
-                const float shifted = value + v[i];
-                if (shifted >= 0 && shifted <= 1) {
-                    slope += beta[i];
-                    sums[i] += double(d * beta[i]);
-                }
-                if (!std::isnan(value))
-                    sums[kMost + i] += double(shifted >= 0.5f ? d : -d);
-            }
-            return d * slope;
-        });
-        std::vector<double> dv(out.sums[0].begin(), out.sums[0].begin() + std::ptrdiff_t(n));
-        std::vector<double> dbeta(out.sums[0].begin() + kMost, out.sums[0].begin() + std::ptrdiff_t(kMost + n));
-        return {out.dx, {at::tensor(dv, at::kDouble), at::tensor(dbeta, at::kDouble)}};
+        switch (value("v").size()) {
+        case 1: return backwardOf<1>(g, x);
+        case 2: return backwardOf<2>(g, x);
+        case 3: return backwardOf<3>(g, x);
+        case 4: return backwardOf<4>(g, x);
+        case 5: return backwardOf<5>(g, x);
+        case 6: return backwardOf<6>(g, x);
+        case 7: return backwardOf<7>(g, x);
+        default: return backwardOf<8>(g, x);
+        }
     }
     bool listsLevels() const override { return false; }
     double sideBits() const override { return 64.0 * bits(); }
 
 private:
+    /// With the number of bases known to the compiler, which then needs no branch.
+    template <std::size_t N>
+    RuleGradients backwardOf(const at::Tensor &g, const at::Tensor &x) const
+    {
+        std::array<float, N> v{}, beta{};
+        std::copy_n(value("v").begin(), N, v.begin());
+        std::copy_n(value("beta").begin(), N, beta.begin());
+        const auto out = fusedGradientAndSums<2 * N>(g, x, -1, [=](float value, float d, std::int64_t, std::array<double, 2 * N> &sums) {
+            float slope = 0;
+            for (std::size_t i = 0; i < N; ++i) {
+                const float shifted = value + v[i];
+                const float passed = shifted >= 0 && shifted <= 1 ? beta[i] : 0.0f;
+                slope += passed;
+                sums[i] += double(d * passed);
+                sums[N + i] += double(shifted >= 0.5f ? d : shifted < 0.5f ? -d : 0.0f);
+            }
+            return d * slope;
+        });
+        const std::vector<double> dv(out.sums[0].begin(), out.sums[0].begin() + N), dbeta(out.sums[0].begin() + N, out.sums[0].end());
+        return {out.dx, {at::tensor(dv, at::kDouble), at::tensor(dbeta, at::kDouble)}};
+    }
     Status start()
     {
         const auto n = std::size_t(bits());

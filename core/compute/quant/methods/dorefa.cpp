@@ -9,10 +9,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <random>
 
 namespace bitwright {
 namespace {
+
+/// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): noise by place.
+std::uint64_t mixed(std::uint64_t z)
+{
+    z += 0x9e3779b97f4a7c15ULL;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
 
 /// The gradient at `bits` bits, each sample on the range of its own largest value, with uniform noise of one step before
 /// rounding so that the expectation stays (methods.md B8).
@@ -22,24 +30,28 @@ at::Tensor quantizedGradient(const at::Tensor &g, int bits, bool noise, const Tr
     at::Tensor out = at::empty_like(value);
     const std::int64_t samples = value.dim() > 1 ? value.size(0) : 1, length = samples ? value.numel() / samples : 0;
     const double n = double((std::int64_t(1) << bits) - 1);
-    std::seed_seq sequence{std::uint32_t(clock.seed), std::uint32_t(clock.seed >> 32), std::uint32_t(clock.step), std::uint32_t(clock.site), 0xd0U};
-    std::mt19937 random(sequence);
+    const std::uint64_t seed = mixed(clock.seed ^ mixed(std::uint64_t(clock.step) ^ mixed(clock.site)));
     const float *from = value.const_data_ptr<float>();
     float *to = out.mutable_data_ptr<float>();
-    for (std::int64_t sample = 0; sample < samples; ++sample, from += length, to += length) {
-        float most = 0;
-        for (std::int64_t i = 0; i < length; ++i)
-            most = std::max(most, std::abs(from[i]));
-        for (std::int64_t i = 0; i < length; ++i) {
-            const double u = noise ? double(random()) / 4294967296.0 - 0.5 : 0;
-            if (!(most > 0)) {
-                to[i] = from[i];
-                continue;
+    parallelRanges(samples, 1 + (1 << 17) / (length + 1), [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t sample = begin; sample < end; ++sample) {
+            const float *in = from + sample * length;
+            float *answer = to + sample * length;
+            float most = 0;
+            for (std::int64_t i = 0; i < length; ++i)
+                most = std::max(most, std::abs(in[i]));
+            for (std::int64_t i = 0; i < length; ++i) {
+                if (!(most > 0)) {
+                    answer[i] = in[i];
+                    continue;
+                }
+                // a number for each place: the same on any number of threads
+                const double u = noise ? double(mixed(seed + std::uint64_t(sample * length + i)) >> 11) * 0x1p-53 - 0.5 : 0;
+                const double unit = std::clamp(double(in[i]) / (2 * double(most)) + 0.5 + u / n, 0.0, 1.0);
+                answer[i] = float(2 * double(most) * (std::rint(unit * n) / n - 0.5));
             }
-            const double unit = std::clamp(double(from[i]) / (2 * double(most)) + 0.5 + u / n, 0.0, 1.0);
-            to[i] = float(2 * double(most) * (std::rint(unit * n) / n - 0.5));
         }
-    }
+    });
     return out;
 }
 

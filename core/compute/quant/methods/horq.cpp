@@ -10,6 +10,7 @@ namespace bitwright {
 namespace {
 
 constexpr float kKeep = 0.9f;   // of the running betas of an activation in training
+constexpr std::int64_t kLookedAt = 1 << 16;   // elements of a batch that move them
 
 /// Sign of the residual, then of what that leaves, and so on: x ~ sum of beta_i H_i (methods.md B6f).
 class Horq final : public GridQuantizer {
@@ -51,7 +52,7 @@ public:
     void observe(const at::Tensor &x) override
     {
         if (!isWeight())
-            m_next = betasOf(x);
+            m_next = betasOf(every(x));
     }
     void endStep() override
     {
@@ -75,11 +76,15 @@ protected:
     }
     RuleGradients backward(const at::Tensor &g, const at::Tensor &x) const override
     {
-        return {fusedGradient(g, x, -1, [&](float v, float d, std::int64_t) {
+        std::array<float, 8> beta{};
+        std::ranges::copy(m_betas, beta.begin());
+        const std::size_t order = m_betas.size();
+        const float first = site().nonNegative ? std::numeric_limits<float>::min() : 0.0f;
+        return {fusedGradient(g, x, -1, [beta, order, first](float v, float d, std::int64_t) {
                     float residual = v, slope = 0;
-                    for (std::size_t i = 0; i < m_betas.size(); ++i) {
-                        slope += std::abs(residual) <= 1 ? m_betas[i] : 0.0f;
-                        residual -= positive(residual, i) ? m_betas[i] : -m_betas[i];
+                    for (std::size_t i = 0; i < order; ++i) {
+                        slope += std::abs(residual) <= 1 ? beta[i] : 0.0f;
+                        residual -= residual >= (i == 0 ? first : 0.0f) ? beta[i] : -beta[i];
                     }
                     return d * slope;
                 }), {}};
@@ -108,6 +113,12 @@ private:
                 r -= positive(r, std::size_t(order)) ? double(betas.back()) : -double(betas.back());
         }
         return betas;
+    }
+    /// Every k-th element: the average over steps smooths more than the rest would.
+    static at::Tensor every(const at::Tensor &x)
+    {
+        const std::int64_t step = std::max<std::int64_t>(1, x.numel() / kLookedAt);
+        return step == 1 ? x : floatContiguous(x).reshape({-1}).slice(0, 0, x.numel(), step);
     }
     std::vector<float> betasOf(const at::Tensor &x) const
     {

@@ -14,7 +14,8 @@ namespace bitwright {
 namespace {
 
 constexpr double kFloor = 1e-8;        // of the curvature
-constexpr int kAlternations = 100, kLataRounds = 10;
+constexpr int kAlternations = 40, kLataRounds = 10;
+constexpr double kSettled = 1e-7;      // of the scale: codes of millions of weights hardly ever all stay
 constexpr double kLataDone = 1e-6;
 
 struct Weighed { double size = 0, curvature = 1; };   ///< |w| and D of one weight
@@ -221,7 +222,7 @@ private:
             }
             fit.alpha = ratio(mass, squares);
             fit.error = size - ratio(mass * mass, squares);
-            if (fit.alpha == before)
+            if (std::abs(fit.alpha - before) <= kSettled * fit.alpha)
                 break;
             before = fit.alpha;
         }

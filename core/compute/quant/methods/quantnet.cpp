@@ -106,19 +106,27 @@ protected:
     {
         const double alpha = double(value("alpha")[0]), beta = double(value("beta")[0]), t = m_temperature, offset = isWeight() ? m_offset : 0;
         const auto biases = value("biases");
+        struct Answer { float value = 0, soft = 0, slope = 0; };
+        const std::size_t jumps = m_jumps.size();
+        std::vector<float> jump(m_jumps.begin(), m_jumps.end()), bias(biases.begin(), biases.end());
+        const auto answer = [&](float v) {
+            Answer a{v, 0, 0};
+            for (std::size_t i = 0; i < jumps; ++i) {
+                const float z = std::clamp(float(t) * (float(beta) * v - bias[i]), -float(kExponent), float(kExponent));
+                const float s = 1 / (1 + std::exp(-z));
+                a.soft += jump[i] * s;
+                a.slope += jump[i] * s * (1 - s);
+            }
+            return a;
+        };
+        const Answer zero = answer(0);   // half of what comes from a ReLU
         const auto out = fusedGradientAndSums<2>(g, x, -1, [&](float v, float d, std::int64_t, std::array<double, 2> &sums) {
             if (!std::isfinite(v))
                 return 0.0f;
-            double soft = 0, slope = 0;
-            for (std::size_t i = 0; i < m_jumps.size(); ++i) {
-                const double z = std::clamp(t * (beta * double(v) - double(biases[i])), -kExponent, kExponent);
-                const double s = 1 / (1 + std::exp(-z));
-                soft += m_jumps[i] * s;
-                slope += m_jumps[i] * s * (1 - s);
-            }
-            sums[0] += double(d) * (soft - offset);
-            sums[1] += double(d) * t * alpha * slope * double(v);
-            return float(double(d) * t * alpha * beta * slope);
+            const Answer a = v == 0 ? zero : answer(v);
+            sums[0] += double(d) * (double(a.soft) - offset);
+            sums[1] += double(d) * t * alpha * double(a.slope) * double(v);
+            return float(double(d) * t * alpha * beta * double(a.slope));
         });
         const auto finite = [](double v) { return at::scalar_tensor(std::clamp(v, -3e38, 3e38), at::kDouble); };
         return {out.dx, {finite(out.sums[0][0]), finite(out.sums[0][1])}};

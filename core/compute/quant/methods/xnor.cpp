@@ -77,15 +77,20 @@ protected:
     }
     RuleGradients backward(const at::Tensor &g, const at::Tensor &x) const override
     {
-        const bool learned = m_scale == "learned";
+        if (m_scale != "learned") {
+            std::vector<float> scales;
+            for (std::size_t i = 0; i < groupCount(); ++i)
+                scales.push_back(scale(i));
+            return {fusedGradient(g, x, axisOf(x), [&](float v, float d, std::int64_t group) {
+                        return std::abs(v) < 1 ? d * scales[std::size_t(group)] : 0.0f;
+                    }), {}};
+        }
         const float first = site().nonNegative ? std::numeric_limits<float>::min() : 0.0f;
-        auto out = fusedGradientAndSums<1>(g, x, axisOf(x), [&](float v, float d, std::int64_t group, std::array<double, 1> &sum) {
-            if (!std::isnan(v))
-                sum[0] += double(v >= first ? d : -d);
-            return std::abs(v) < 1 ? d * scale(std::size_t(group)) : 0.0f;
+        const float alpha = scale(0);
+        const auto out = fusedGradientAndSums<1>(g, x, -1, [=](float v, float d, std::int64_t, std::array<double, 1> &sum) {
+            sum[0] += double(v >= first ? d : v < first ? -d : 0.0f);
+            return std::abs(v) < 1 ? d * alpha : 0.0f;
         });
-        if (!learned)
-            return {out.dx, {}};
         return {out.dx, {at::scalar_tensor(out.sums.empty() ? 0 : out.sums[0][0], at::kFloat)}};
     }
     double sideBits() const override { return m_scale == "none" ? 0 : 32.0 * double(groupCount()); }
