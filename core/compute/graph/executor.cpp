@@ -3,6 +3,7 @@
 
 #include "graph/executor_plan.h"
 #include "graph/operators.h"
+#include "graph/subgraph.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -338,6 +339,7 @@ Result<std::vector<c10::IValue>> Executor::run(std::span<const c10::IValue> inpu
                                                std::span<const at::Tensor> parameters, const RunOptions &options) const
 {
     BW_CHECK(d->check(inputs, parameters, options));
+    const PassScope scope(options);
     Pass pass(d->plan, parameters, options);
     try {
         // With gradients off the autograd layers of the dispatcher have nothing to do but cost time.
@@ -348,6 +350,8 @@ Result<std::vector<c10::IValue>> Executor::run(std::span<const c10::IValue> inpu
         BW_CHECK(pass.run());
         return pass.outputs();
     } catch (const std::exception &e) {
+        if (options.stop.stop_requested())
+            return fail(ErrorKind::Cancelled, "cancelled");
         const Node *node = pass.current();
         const std::string where = node ? "node " + node->name + " (" + node->op + ")" : std::string("the outputs");
         return fail(ErrorKind::Invalid, where + " failed, " + firstLine(e.what()), e.what());

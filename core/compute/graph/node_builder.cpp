@@ -2,6 +2,7 @@
 #include "graph/node_builder.h"
 
 #include "graph/operators.h"
+#include "graph/subgraph.h"
 #include "tensor/guarded.h"
 
 #include <algorithm>
@@ -109,6 +110,8 @@ bool knownOperator(const std::string &qualifiedOp)
 
 Status resolveNode(Node &node)
 {
+    if (!bodiesOf(node).empty())
+        return {};
     const auto info = findOperator(node.op);
     if (!info)
         return fail(ErrorKind::Unsupported, "operator " + node.op + " is unknown to this LibTorch");
