@@ -6,6 +6,31 @@ using namespace bitwright::testing;
 
 class TestLqNets : public QObject {
     Q_OBJECT
+
+    /// Half a round: the objective of the codes of one answer to w8() with the basis of the next.
+    static double afterSolving(const QuantizedTensor &coded, const QuantizedTensor &solved)
+    {
+        const std::vector<double> &before = coded.parameters.at("basis"), &after = solved.parameters.at("basis");
+        double sum = 0;
+        for (std::int64_t n = 0; n < 8; ++n) {
+            const double q = coded.quantized[n].item<double>(), x = w8()[n].item<double>();
+            double nearest = 1e9, level = 0;
+            for (std::size_t code = 0; code < std::size_t(1) << before.size(); ++code) {
+                double a = 0, b = 0;
+                for (std::size_t i = 0; i < before.size(); ++i) {
+                    a += (code >> i & 1 ? 1 : -1) * before[i];
+                    b += (code >> i & 1 ? 1 : -1) * after[i];
+                }
+                if (std::abs(a - q) < nearest) {
+                    nearest = std::abs(a - q);
+                    level = b;
+                }
+            }
+            sum += (x - level) * (x - level);
+        }
+        return sum;
+    }
+
 private Q_SLOTS:
     void rounds()
     {
@@ -16,7 +41,9 @@ private Q_SLOTS:
             options["rounds"] = std::to_string(rounds);
             return weight("lqnets", 2, options);
         };
-        QVERIFY(near(objective(with(0, tensor)), chain[0]));
+        for (int n = 0; n < 2; ++n)
+            QVERIFY2(near(objective(with(n, tensor)), chain[2 * n]) && near(afterSolving(with(n, tensor), with(n + 1, tensor)), chain[2 * n + 1]),
+                     qPrintable(QString::number(n)));
         QVERIFY(near(objective(with(10, tensor)), chain[3]));
         double before = 1e9;
         for (int n = 0; n < 6; ++n) {
@@ -29,6 +56,43 @@ private Q_SLOTS:
         const auto three = weight("lqnets", 3, {{"granularity", "tensor"}, {"basis", "0.0843125|0.168625|0.33725"}});
         QVERIFY(near(three.parameters.at("basis"), {0.24375, 0.46875, 0.60625}) && near(objective(three), 0.0790625));
         QVERIFY(near(q.gradInput, {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}));
+    }
+    void threeBits()
+    {
+        const double chain[] = {1.311776, 0.442386, 0.322546, 0.188661, 0.133151, 0.0790625};
+        const auto with = [](int rounds) {
+            return weight("lqnets", 3, {{"granularity", "tensor"}, {"basis", "0.0843125|0.168625|0.33725"}, {"rounds", std::to_string(rounds)}});
+        };
+        for (int n = 0; n < 3; ++n)
+            QVERIFY2(near(objective(with(n)), chain[2 * n]) && near(afterSolving(with(n), with(n + 1)), chain[2 * n + 1]), qPrintable(QString::number(n)));
+    }
+    /// Where nothing is given: 2^i 0.6745 sqrt(2 / n) / 2^(K - 1) with n = kH kW C_out, activations 2^i 1.349 / (2^K - 1).
+    void paperStart()
+    {
+        const auto start = [](int bits, Role role, const at::Tensor &x) { return quantized("lqnets", bits, role, x, {{"rounds", "0"}}).parameters.at("basis"); };
+        QVERIFY(near(start(2, Role::Weight, w8()), {0.168625, 0.33725}));
+        QVERIFY(near(start(3, Role::Weight, w8()), {0.0843125, 0.168625, 0.33725}));
+        const double conv = 0.6745 * std::sqrt(2.0 / (3 * 3 * 4)) / 2;
+        QVERIFY(near(start(2, Role::Weight, at::ones({4, 5, 3, 3})), {conv, 2 * conv, conv, 2 * conv, conv, 2 * conv, conv, 2 * conv}));
+        const double linear = 0.6745;   // two outputs, seven inputs, one bit
+        QVERIFY(near(start(1, Role::Weight, at::ones({2, 7})), {linear, linear}));
+        QVERIFY(near(start(2, Role::Activation, w8()), {.449667, .899333}) && near(start(1, Role::Activation, w8()), {1.349}));
+    }
+    /// Values that are much smaller or larger than the paper supposes must not leave all codes together.
+    void otherSizes()
+    {
+        at::manual_seed(13);
+        const at::Tensor x = at::randn({4, 500});
+        for (const Role role : {Role::Weight, Role::Activation})
+            for (const int bits : {2, 3}) {
+                const at::Tensor values = role == Role::Weight ? x : x.clamp_min(0);
+                const double one = quantized("lqnets", bits, role, values).mse;
+                for (const double size : {1e-4, 1e-2, 50.0, 1e4})
+                    QVERIFY2(quantized("lqnets", bits, role, values * size).mse <= 1.1 * one * size * size,
+                             qPrintable(QStringLiteral("%1 bits, times %2, %3 of %4").arg(bits).arg(size)
+                                            .arg(quantized("lqnets", bits, role, values * size).mse / size / size).arg(one)));
+            }
+        QVERIFY(near(quantized("lqnets", 2, Role::Weight, at::zeros({8})).quantized.abs().max().item<double>(), 0, 0.2));
     }
     void activations()
     {

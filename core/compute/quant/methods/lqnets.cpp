@@ -16,6 +16,8 @@ namespace {
 constexpr std::size_t kMostBits = 4;
 constexpr float kKeep = 0.9f;      // of the running basis
 constexpr double kRidge = 1e-4;
+constexpr double kQuartile = 0.6745;   // of N(0, 1): half of it lies within
+constexpr double kClearly = 1e-6;      // a share of the signal by which one start must beat the other
 using Basis = std::array<double, kMostBits>;
 
 /// Levels v . e with e in {-1, 1}^K (weights) or {0, 1}^K (activations); the basis v by alternating codes and least squares
@@ -51,9 +53,12 @@ public:
         return guarded(label(), ErrorKind::Numeric, [&] {
             const int axis = axisOf(x);
             const std::size_t groups = axis < 0 ? 1 : std::size_t(x.size(axis));
+            // kH kW C_out, as in He's initialisation by what leaves the layer
+            const std::int64_t inputs = x.dim() > 1 ? x.size(site().channelAxis == 1 ? 0 : 1) : 1;
+            const double fan = inputs > 0 ? double(x.numel()) / double(inputs) : 1;
             std::vector<Basis> bases(groups);
             eachGroup(x, axis, [&](std::span<const float> values, std::size_t group) {
-                bases[group] = settled(startFor(values.size() * groups, momentsOf(values), group), finiteOf(values), {});
+                bases[group] = fitted(fan, momentsOf(values), group, finiteOf(values), {});
             });
             take(bases);
         });
@@ -68,7 +73,7 @@ public:
             centers.push_back(float(std::clamp(s.histogram.center(i), s.moments.min, s.moments.max)));
             counts.push_back(double(s.histogram.counts[i]));
         }
-        take({settled(startFor(1, s.moments, 0), centers, counts)});
+        take({fitted(1, s.moments, 0, centers, counts)});
         return {};
     }
 
@@ -146,22 +151,38 @@ private:
         setValue("basis", flat);
         setReady(bases.size());
     }
-    /// Given, or powers of two over the range of what is there: from the float weights rounds then only improve on a uniform grid.
-    Basis startFor(std::size_t, const Moments &m, std::size_t group) const
+    Basis powersOfTwo(double first) const
     {
         Basis basis{};
+        for (int i = 0; i < bits(); ++i)
+            basis[std::size_t(i)] = std::ldexp(first, i);
+        return basis;
+    }
+    /// The paper's start: a uniform grid for weights as He's initialisation draws them, sqrt(2 / fan) being their deviation, or
+    /// for activations behind a batch norm.
+    Basis published(double fan) const
+    {
+        const double steps = double((1U << bits()) - 1);
+        return powersOfTwo(isWeight() ? kQuartile * std::sqrt(2 / std::max(1.0, fan)) / double(1U << (bits() - 1)) : 2 * kQuartile / steps);
+    }
+    /// The basis after the rounds from what is given or from the paper's start. That one supposes a size of the values; where
+    /// theirs is another, codes can collapse and never part again, so a grid over 2.5 mean magnitudes, where most of a
+    /// bell-shaped tensor ends, is tried as well and the better of the two kept.
+    Basis fitted(double fan, const Moments &m, std::size_t group, const std::vector<float> &values, const std::vector<double> &counts) const
+    {
         const auto k = std::size_t(bits());
         if (!m_start.empty()) {
+            Basis basis{};
             for (std::size_t i = 0; i < k; ++i)
                 basis[i] = m_start[m_start.size() == k ? i : std::min(group * k + i, m_start.size() - 1)];
-            return basis;
+            return settled(basis, values, counts);
         }
-        const double n = std::max<double>(1, double(m.count)), mean = m.sumAbs / n;
-        // levels reach about 2.5 mean magnitudes, where most of a bell-shaped tensor ends
-        const double reach = 2.5 * mean / double((1U << k) - 1);
-        for (std::size_t i = 0; i < k; ++i)
-            basis[i] = std::ldexp(reach > 0 ? reach : 1.0 / double(1U << k), int(i));
-        return basis;
+        const Basis first = settled(published(fan), values, counts);
+        const double reach = 2.5 * m.sumAbs / std::max<double>(1, double(m.count)) / double((1U << k) - 1);
+        if (m_rounds == 0 || !(reach > 0) || !std::isfinite(reach))
+            return first;
+        const Basis second = settled(powersOfTwo(reach), values, counts);
+        return errorOf(second, values, counts) < errorOf(first, values, counts) - kClearly * m.sumSquares ? second : first;
     }
     Basis settled(Basis basis, const std::vector<float> &values, const std::vector<double> &counts) const
     {
@@ -169,37 +190,57 @@ private:
             basis = solved(basis, values, counts);
         return basis;
     }
+    /// How many values each level takes and their sum, levels ascending: all that least squares needs.
+    struct Tally {
+        std::vector<double> levels;
+        std::vector<std::size_t> codes;
+        std::vector<double> number, sum;
+    };
+    Tally tally(const Basis &basis, const std::vector<float> &values, const std::vector<double> &counts) const
+    {
+        const std::vector<double> all = levels(basis);
+        Tally t{{}, std::vector<std::size_t>(all.size()), std::vector<double>(all.size(), 0.0), std::vector<double>(all.size(), 0.0)};
+        for (std::size_t i = 0; i < all.size(); ++i)
+            t.codes[i] = i;
+        std::ranges::stable_sort(t.codes, {}, [&](std::size_t i) { return all[i]; });
+        for (const std::size_t code : t.codes)
+            t.levels.push_back(all[code]);
+        std::vector<double> middles;
+        for (std::size_t i = 1; i < t.levels.size(); ++i)
+            middles.push_back((t.levels[i - 1] + t.levels[i]) / 2);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const double v = double(values[i]), weight = counts.empty() ? 1 : counts[i];
+            std::size_t place = 0;
+            for (const double middle : middles)
+                place += v > middle ? 1 : 0;
+            t.number[place] += weight;
+            t.sum[place] += weight * v;
+        }
+        return t;
+    }
+    /// Squared error less the squares of the values, which are the same for every basis.
+    double errorOf(const Basis &basis, const std::vector<float> &values, const std::vector<double> &counts) const
+    {
+        const Tally t = tally(basis, values, counts);
+        double error = 0;
+        for (std::size_t i = 0; i < t.levels.size(); ++i)
+            error += t.levels[i] * (t.number[i] * t.levels[i] - 2 * t.sum[i]);
+        return error;
+    }
     /// The least-squares basis for the codes that `now` gives (with a little ridge, so that a bit that never varies stays).
     Basis solved(const Basis &now, const std::vector<float> &values, const std::vector<double> &counts) const
     {
         if (values.empty())
             return now;
         const auto k = std::size_t(bits());
-        const std::vector<double> all = levels(now);
-        std::vector<std::size_t> order(all.size());
-        for (std::size_t i = 0; i < order.size(); ++i)
-            order[i] = i;
-        std::ranges::stable_sort(order, {}, [&](std::size_t i) { return all[i]; });
-        std::vector<double> middles;
-        for (std::size_t i = 1; i < order.size(); ++i)
-            middles.push_back((all[order[i - 1]] + all[order[i]]) / 2);
-        // per code its count and sum: all that least squares needs
-        std::vector<double> number(order.size(), 0.0), sum(order.size(), 0.0);
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const double v = double(values[i]), weight = counts.empty() ? 1 : counts[i];
-            std::size_t place = 0;
-            for (const double middle : middles)
-                place += v > middle ? 1 : 0;
-            number[place] += weight;
-            sum[place] += weight * v;
-        }
+        const Tally t = tally(now, values, counts);
         std::array<std::array<double, kMostBits + 1>, kMostBits> system{};
-        for (std::size_t place = 0; place < order.size(); ++place)
+        for (std::size_t place = 0; place < t.codes.size(); ++place)
             for (std::size_t i = 0; i < k; ++i) {
-                const double bi = code(order[place], i);
-                system[i][kMostBits] += bi * sum[place];
+                const double bi = code(t.codes[place], i);
+                system[i][kMostBits] += bi * t.sum[place];
                 for (std::size_t j = 0; j < k; ++j)
-                    system[i][j] += bi * code(order[place], j) * number[place];
+                    system[i][j] += bi * code(t.codes[place], j) * t.number[place];
             }
         // activations: plain normal equations, as published, but a bit that never varies must not divide by zero
         const double ridge = isWeight() ? kRidge : 1e-12;
