@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant_support.h"
 
+#include <limits>
+
 using namespace bitwright;
 using namespace bitwright::testing;
 
@@ -35,6 +37,41 @@ private Q_SLOTS:
         QCOMPARE(two->values().at("alpha").size(), std::size_t(2));
         QVERIFY(loss(*two) <= loss(*late) + 1e-6);
         QVERIFY(near(curved(2, {{"variant", "lata2"}})->values().at("alpha"), two->values().at("alpha")));
+    }
+    /// The same weights under the scale that does not ask for the curvature.
+    void againstBwn()
+    {
+        auto bwn = made("bwn", 1, Role::Weight);
+        QVERIFY(bwn->calibrate(w8()).has_value());
+        QVERIFY(near(loss(*bwn), 5.0755859, 1e-6) && loss(*curved(1)) < loss(*bwn));
+    }
+    /// Moments that overflowed count as none; no scale becomes NaN.
+    void brokenCurvature()
+    {
+        const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+        const at::Tensor d = at::tensor({1.0f, 2.0f, 4.0f, 8.0f, 1.0f, 2.0f, 4.0f, 8.0f});
+        at::Tensor broken = d * d, without = d * d;
+        const float bad[] = {nan, inf, -1.0f, -inf};
+        for (std::int64_t i = 0; i < 4; ++i) {
+            broken[2 * i] = bad[i];
+            without[2 * i] = 0;
+        }
+        const auto scales = [](int bits, const std::string &variant, const at::Tensor &secondMoment) {
+            auto q = made("laq", bits, Role::Weight, {{"variant", variant}});
+            q->setCurvature(secondMoment);
+            if (!q->calibrate(w8()))
+                qFatal("calibrate");
+            q->observe(w8());
+            return q->values().at("alpha");
+        };
+        const std::pair<int, const char *> variants[] = {{1, "lab"}, {2, "late"}, {2, "lata"}, {2, "late2"}, {2, "lata2"}, {3, "linear"}, {3, "log"}};
+        for (const auto &[bits, variant] : variants) {
+            const auto found = scales(bits, variant, broken);
+            QVERIFY2(near(found, scales(bits, variant, without)) && found[0] > 0, variant);
+            // nothing left: all count alike, and so does a moment that float32 cannot hold
+            QVERIFY2(near(scales(bits, variant, at::full({8}, nan)), scales(bits, variant, at::ones({8}))), variant);
+            QVERIFY2(near(scales(bits, variant, at::full({8}, 1e300, at::kDouble)), scales(bits, variant, at::ones({8}))), variant);
+        }
     }
     /// Without a training state all weights count alike: LAB is BWN, LAT the exact TWN.
     void constant()

@@ -108,10 +108,13 @@ public:
     }
     Status calibrate(const SiteStatistics &) override { return onlyForWeights(label()); }
     bool wantsCurvature() const override { return true; }
+    /// A moment that is no finite square says nothing about its weight: it counts as none, so that one gradient that overflowed
+    /// cannot make the scale of the whole layer NaN.
     void setCurvature(const at::Tensor &secondMoment) override
     {
         c10::NoGradGuard noGrad;
-        m_curvature = secondMoment.sqrt().add_(kFloor).to(at::kFloat).contiguous();
+        const at::Tensor root = secondMoment.sqrt().to(at::kFloat);   // NaN where negative
+        m_curvature = at::nan_to_num(root, 0, 0, 0).add_(kFloor).contiguous();
     }
     void observe(const at::Tensor &x) override { take(fitted(x, false)); }
     void constrain(at::Tensor &weight) override { clampLatent(weight); }
