@@ -66,11 +66,25 @@ inline bool near(const std::vector<double> &x, const std::vector<double> &wanted
 /// Sum of squared errors.
 inline double objective(const QuantizedTensor &q) { return q.mse * double(q.quantized.numel()); }
 
-/// Refused as a combination that cannot be, with a way out.
+/// Refused as a combination that cannot be, as wrong or not supported, in a sentence that names the method, what it refuses (an
+/// option that was given or its value; without options the bits or the role) and a way out.
 inline bool refused(const std::string &id, int bits, Role role, const Options &options = {})
 {
     const auto result = tried(id, bits, role, w8(), options);
-    return !result && result.error().kind != ErrorKind::Internal && result.error().message.find(';') != std::string::npos;
+    if (result) {
+        qWarning("%s took it", id.c_str());
+        return false;
+    }
+    const std::string &text = result.error().message;
+    const auto says = [&](const std::string &part) { return text.find(part) != std::string::npos; };
+    bool named = options.empty() && (says(" bit") || says(std::string("the role ") + roleName(role)));
+    for (const auto &[name, value] : options)
+        named = named || says(name);
+    const bool kind = result.error().kind == ErrorKind::Invalid || result.error().kind == ErrorKind::Unsupported;
+    const bool fine = kind && named && says(id) && says("; ");
+    if (!fine)
+        qWarning("kind %d: %s", int(result.error().kind), text.c_str());
+    return fine;
 }
 
 /// A quantizer of a named layer, for the hooks of training.

@@ -29,6 +29,11 @@ private Q_SLOTS:
         made("bnn", 1, Role::Weight)->constrain(w);
         QCOMPARE(w.abs().max().item<float>(), 1.0f);
     }
+    void refusals()
+    {
+        QVERIFY(refused("bnn", 2, Role::Weight) && refused("bnn", 2, Role::Activation) && refused("bnn", 0, Role::Weight));
+        QVERIFY(refused("bnn", 1, Role::Weight, {{"alpha", "1"}}));
+    }
 };
 
 QTEST_APPLESS_MAIN(TestBnn)
