@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "quant_support.h"
 
+#include "quant/optimal_levels.h"
+
 using namespace bitwright;
 using namespace bitwright::testing;
 
@@ -28,6 +30,27 @@ private Q_SLOTS:
         QVERIFY(near(of(1), {0, 0.79788}));
         QVERIFY(near(of(2), {0, 0.31772, 1.00011, 1.89359}));
         QVERIFY(near(of(3), {0, .14571, .44132, .75044, 1.08564, 1.46753, 1.93861, 2.62506}));
+    }
+    /// The two uneven levels of the released code, and the ones solved here, by another solver: the best levels of a finely cut
+    /// half normal distribution.
+    void releasedLevels()
+    {
+        std::vector<double> points, weights;
+        for (int i = 0; i < 8000; ++i) {
+            points.push_back((i + 0.5) * 1e-3);
+            weights.push_back(std::exp(-points.back() * points.back() / 2));
+        }
+        const auto best = [&](std::size_t count) {
+            const std::vector<float> levels = optimalLevels(points, weights, count);
+            return std::vector<double>(levels.begin(), levels.end());
+        };
+        QVERIFY(near(best(2), {.453, 1.51}, 1e-3) && near(best(2), {.45278, 1.51042}, 5e-4));
+        for (const int bits : {1, 2, 3, 4}) {
+            std::vector<double> positive = quantized("hwgq", bits, Role::Activation, w8(), {{"spacing", "lloyd"}}).grid.levels(0);
+            positive.erase(positive.begin());
+            QVERIFY2(near(best((std::size_t(1) << bits) - 1), positive, 1e-3), qPrintable(QString::number(bits)));
+        }
+        QVERIFY(near(quantized("hwgq", 2, Role::Activation, w8()).grid.levels(0), {0, .538, 1.076, 1.614}));
     }
     void refusals() { QVERIFY(refused("hwgq", 2, Role::Weight)); }
 };

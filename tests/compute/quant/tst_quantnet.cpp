@@ -14,6 +14,27 @@ private Q_SLOTS:
         QVERIFY(near(q.quantized, {-1.2, -1.2, 0, 0, 0, 0, 1.2, 1.2}));
         QVERIFY(near(q.gradInput, {.353281, 1.219292, .977771, .709823, .735836, 1.131009, .875139, .113039}));
     }
+    /// dy/dalpha = y / alpha: element by element the gradient of alpha shows the soft answer.
+    void softOutputs_data()
+    {
+        QTest::addColumn<QString>("temperature");
+        QTest::addColumn<QList<double>>("wanted");
+        QTest::newRow("1") << "1" << QList<double>{-.528041, -.321535, -.140403, -.023498, .046978, .186587, .407372, .637358};
+        QTest::newRow("5") << "5" << QList<double>{-1.108307, -.717916, -.239667, -.035198, .071270, .345208, .930448, 1.172237};
+        QTest::newRow("200, as good as hard") << "200" << QList<double>{-1.2, -1.2, 0, 0, 0, 0, 1.2, 1.2};
+    }
+    void softOutputs()
+    {
+        QFETCH(QString, temperature);
+        QFETCH(QList<double>, wanted);
+        const Options given{{"beta", "0.833333"}, {"alpha", "1.2"}, {"biases", "-0.5|0.5"}, {"temperature", temperature.toStdString()}};
+        for (std::int64_t i = 0; i < 8; ++i) {
+            at::Tensor one = at::zeros({8});
+            one[i] = 1;
+            const double soft = 1.2 * weight("quantnet", 2, given, one).parameterGradients.at("alpha")[0];
+            QVERIFY2(near(soft, wanted[i], 2e-4), qPrintable(QStringLiteral("entry %1: %2").arg(i).arg(soft)));
+        }
+    }
     void starts()
     {
         const auto q = weight("quantnet", 2);
@@ -65,6 +86,8 @@ private Q_SLOTS:
             return t * (0.25 + far * (1 - far));
         };
         QVERIFY(near(slope(1), wanted(5)) && near(slope(4), wanted(20)));
+        // no hotter than 2000, where 5 an epoch would be 5000
+        QVERIFY(near(slope(400), wanted(2000)) && near(slope(1000), wanted(2000)));
     }
     void refusals()
     {
