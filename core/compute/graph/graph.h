@@ -76,6 +76,8 @@ struct Graph {
     std::vector<Parameter> parameters;
     std::vector<Node> nodes;
     std::int64_t fixedBatch = 0;        ///< > 0: the file insists on this batch size
+    std::vector<std::string> obstacles; ///< why the network cannot be run, one sentence each naming operator and place; empty: it can
+    bool weightsOnly = false;           ///< a state dict: weights without a network
 
     ValueId addValue(std::string name);
     [[nodiscard]] ParameterMap parameterMap() const;
