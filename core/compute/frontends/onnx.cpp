@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "frontends/onnx/inline_functions.h"
 #include "frontends/onnx/onnx_reader.h"
 #include "frontends/rows.h"
 #include "tensor/guarded.h"
@@ -6,7 +7,6 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 namespace bitwright {
@@ -20,66 +20,62 @@ Status declareInputs(OnnxReader &reader, const onnx::Model &model, Graph &graph,
     for (const onnx::ValueInfo &input : model.graph.inputs) {
         if (initializers.contains(input.name))
             continue;   // old files list their weights as inputs too
-        if (!input.hasShape)
-            return fail(ErrorKind::Unsupported, "input " + input.name + ", the file does not say its shape");
         GraphInput made;
         made.value = graph.addValue(input.name);
         made.info.name = input.name;
         made.info.dtype = onnx::dataTypeName(input.type);
         for (const onnx::Dimension &dimension : input.shape)
             made.info.shape.push_back(dimension.value >= 0 && dimension.name.empty() ? dimension.value : -1);
-        reader.declareInput(input.name, made.value, std::int64_t(input.shape.size()));
+        reader.declareInput(input.name, made.value, input.hasShape ? std::int64_t(input.shape.size()) : -1);
         graph.inputs.push_back(std::move(made));
     }
     return {};
 }
 
-Status readNodes(OnnxReader &reader, const onnx::Model &model, const JobContext &context)
+// What is not known here, or reads what such a node would make, becomes an obstacle: the rest is still shown.
+Status readNodes(OnnxReader &reader, const onnx::Model &model, Graph &graph, const JobContext &context)
 {
-    std::map<std::string, std::string> refused;
     for (const onnx::Node &node : model.graph.nodes) {
         if (context.stopped())
             return cancelled();
-        const OnnxReading read = node.domain.empty() ? findOnnxReading(node.op) : nullptr;
-        const std::string name = node.domain.empty() ? node.op : node.domain + "::" + node.op;
-        if (!read || node.outputs.empty()) {
-            refused.try_emplace(name, "");
+        auto status = reader.read(node);
+        if (status)
             continue;
-        }
-        reader.enter(node);
-        if (auto status = read(reader); !status) {
-            const bool follows = status.error().message.find("is read before it is made") != std::string::npos;
-            if (follows && !refused.empty())
-                continue;   // its input was refused already
-            if (status.error().kind != ErrorKind::Unsupported)
-                return fail(status.error().kind, "node " + (node.name.empty() ? name : node.name) + ", " + status.error().message);
-            refused.try_emplace(name, status.error().message);
-        }
+        const std::string op = node.domain.empty() ? node.op : node.domain + "::" + node.op;
+        const std::string place = "node " + (node.name.empty() ? (node.outputs.empty() ? op : node.outputs[0]) : node.name);
+        if (status.error().kind != ErrorKind::Unsupported)
+            return fail(status.error().kind, place + " (" + op + "), " + status.error().message);
+        const std::string why = place + ", the operator " + op +
+                                (status.error().message.empty() ? " is not known here" : " cannot be run here: " + status.error().message);
+        graph.obstacles.push_back(why + "; export the network as .pt2, or leave this operator out");
+        reader.placeObstacle(node, why);
     }
-    if (refused.empty())
-        return {};
-    std::string list;
-    for (const auto &[op, reason] : refused)
-        list += (list.empty() ? "" : ", ") + op + (reason.empty() ? "" : " (" + reason + ")");
-    return fail(ErrorKind::Unsupported, "these operators are not known here: " + list + "; export the network as .pt2 instead");
+    return {};
 }
 
-Result<Graph> build(const onnx::Model &model, const JobContext &context)
+Result<Graph> build(onnx::Model &model, const JobContext &context)
 {
-    if (model.hasFunctions || model.graph.hasSparse)
-        return fail(ErrorKind::Unsupported, std::string("it holds ") + (model.hasFunctions ? "functions" : "sparse tensors") +
-                                                " of its own; export it without them");
     Graph graph;
     graph.format = "onnx";
+    BW_CHECK(inlineFunctions(model));
     OnnxReader reader(model, graph);
     std::set<std::string> initializers;
     for (const onnx::Tensor &tensor : model.graph.initializers) {
-        BW_ASSIGN(at::Tensor made, tensorOf(tensor));
+        BW_ASSIGN(at::Tensor made, tensorOf(tensor, model.file));
         reader.declareConstant(tensor, std::move(made));
         initializers.insert(tensor.name);
     }
+    for (const onnx::SparseTensor &sparse : model.graph.sparse) {
+        BW_ASSIGN(at::Tensor made, tensorOf(sparse));
+        reader.declareConstant(sparse.values, std::move(made));
+        initializers.insert(sparse.values.name);
+    }
+    for (const auto *values : {&model.graph.values, &model.graph.outputs})
+        for (const onnx::ValueInfo &value : *values)
+            if (value.hasShape)
+                reader.declareRank(value.name, std::int64_t(value.shape.size()));
     BW_CHECK(declareInputs(reader, model, graph, initializers));
-    BW_CHECK(readNodes(reader, model, context));
+    BW_CHECK(readNodes(reader, model, graph, context));
     for (const onnx::ValueInfo &output : model.graph.outputs) {
         BW_ASSIGN(auto value, reader.output(output.name));
         graph.outputs.push_back(std::move(value));
@@ -95,7 +91,7 @@ Result<Graph> build(const onnx::Model &model, const JobContext &context)
 
 Result<Graph> load(const std::string &path, const JobContext &context)
 {
-    BW_ASSIGN(const onnx::Model model, onnx::readModel(path));
+    BW_ASSIGN(onnx::Model model, onnx::readModel(path));
     auto graph = guarded(path + ", the ONNX file does not make a network", ErrorKind::Parse, [&] { return build(model, context); });
     if (!graph && !isCancelled(graph.error()) && graph.error().message.find(path) == std::string::npos)
         return fail(graph.error().kind, path + ", " + graph.error().message, graph.error().context);

@@ -7,10 +7,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <stdexcept>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,13 +31,15 @@ namespace field {
 namespace model { enum { IrVersion = 1, ProducerName, ProducerVersion, Domain, ModelVersion, DocString, Graph, OpsetImport,
                          Metadata = 14, Functions = 25 }; }
 namespace graph { enum { Node = 1, Name = 2, Initializer = 5, Input = 11, Output = 12, Value = 13, Sparse = 15 }; }
-namespace node { enum { Input = 1, Output, Name, OpType, Attribute, Domain = 7 }; }
-namespace attribute { enum { Name = 1, F, I, S, T, G, Floats, Ints, Strings, Type = 20 }; }
+namespace node { enum { Input = 1, Output, Name, OpType, Attribute, Domain = 7, Overload = 8 }; }
+namespace function { enum { Name = 1, Input = 4, Output = 5, Node = 7, Domain = 10, Default = 11, Overload = 13 }; }
+namespace attribute { enum { Name = 1, F, I, S, T, G, Floats, Ints, Strings, Type = 20, Reference = 21 }; }
 namespace tensor { enum { Dims = 1, DataType = 2, FloatData = 4, Int32Data = 5, Int64Data = 7, Name = 8, RawData = 9,
                           DoubleData = 10, Uint64Data = 11, ExternalData = 13, DataLocation = 14 }; }
 }
 
 constexpr int kMaxFileDimensions = 64;
+constexpr int kMaxDepth = 32;   // of sub-graphs; exporters nest a handful
 
 bool isLength(const pbf_reader &reader) { return reader.wire_type() == pbf_wire_type::length_delimited; }
 bool isVarint(const pbf_reader &reader) { return reader.wire_type() == pbf_wire_type::varint; }
@@ -96,6 +101,21 @@ void readInt(pbf_reader &reader, std::int64_t &out)
 
 DataType dataType(std::int64_t number) { return DataType(std::int32_t(std::clamp<std::int64_t>(number, 0, 1000))); }
 
+// A StringStringEntryProto.
+std::pair<std::string, std::string> readEntry(pbf_reader reader)
+{
+    std::pair<std::string, std::string> entry;
+    while (reader.next()) {
+        if (reader.tag() == 1)
+            readText(reader, entry.first);
+        else if (reader.tag() == 2)
+            readText(reader, entry.second);
+        else
+            reader.skip();
+    }
+    return entry;
+}
+
 Tensor readTensor(pbf_reader reader)
 {
     Tensor tensor;
@@ -118,7 +138,15 @@ Tensor readTensor(pbf_reader reader)
                 reader.skip();
             }
             break;
-        case field::tensor::ExternalData: tensor.external = true; reader.skip(); break;
+        case field::tensor::ExternalData:
+            tensor.external = true;
+            if (isLength(reader)) {
+                const auto [key, value] = readEntry(reader.get_message());
+                tensor.externalEntries[key] = value;
+            } else {
+                reader.skip();
+            }
+            break;
         case field::tensor::DataLocation: readInt(reader, number); tensor.external |= number == 1; break;
         default: reader.skip();
         }
@@ -126,7 +154,9 @@ Tensor readTensor(pbf_reader reader)
     return tensor;
 }
 
-Attribute readAttribute(pbf_reader reader)
+Graph readGraph(pbf_reader reader, int depth);
+
+Attribute readAttribute(pbf_reader reader, int depth)
 {
     Attribute attribute;
     std::int64_t type = 0;
@@ -150,7 +180,14 @@ Attribute readAttribute(pbf_reader reader)
                 reader.skip();
             seen = Attribute::Type::Tensor;
             break;
-        case field::attribute::G: reader.skip(); seen = Attribute::Type::Graph; break;
+        case field::attribute::G:
+            if (isLength(reader))
+                attribute.g = std::make_shared<Graph>(readGraph(reader.get_message(), depth + 1));
+            else
+                reader.skip();
+            seen = Attribute::Type::Graph;
+            break;
+        case field::attribute::Reference: readText(reader, attribute.reference); break;
         case field::attribute::Floats: readFixed(reader, attribute.floats); seen = Attribute::Type::Floats; break;
         case field::attribute::Ints: readIntegers(reader, attribute.ints); seen = Attribute::Type::Ints; break;
         case field::attribute::Strings:
@@ -167,7 +204,7 @@ Attribute readAttribute(pbf_reader reader)
     return attribute;
 }
 
-Node readNode(pbf_reader reader)
+Node readNode(pbf_reader reader, int depth)
 {
     Node node;
     while (reader.next()) {
@@ -177,9 +214,10 @@ Node readNode(pbf_reader reader)
         case field::node::Name: readText(reader, node.name); break;
         case field::node::OpType: readText(reader, node.op); break;
         case field::node::Domain: readText(reader, node.domain); break;
+        case field::node::Overload: readText(reader, node.overload); break;
         case field::node::Attribute:
             if (isLength(reader))
-                node.attributes.push_back(readAttribute(reader.get_message()));
+                node.attributes.push_back(readAttribute(reader.get_message(), depth));
             else
                 reader.skip();
             break;
@@ -227,29 +265,66 @@ void readTensorType(pbf_reader reader, ValueInfo &value)
     }
 }
 
+// A TypeProto: a tensor (1), a sequence (4) or an optional (9) of such, or something else.
+void readType(pbf_reader type, ValueInfo &value, int depth)
+{
+    while (type.next()) {
+        const bool nested = type.tag() == 4 || type.tag() == 9;
+        if (!isLength(type) || (type.tag() != 1 && !nested) || depth > 3) {
+            type.skip();
+        } else if (type.tag() == 1) {
+            readTensorType(type.get_message(), value);
+        } else {
+            (type.tag() == 4 ? value.sequence : value.optional) = true;
+            pbf_reader element = type.get_message();
+            while (element.next()) {
+                if (element.tag() == 1 && isLength(element))
+                    readType(element.get_message(), value, depth + 1);
+                else
+                    element.skip();
+            }
+        }
+    }
+}
+
 ValueInfo readValueInfo(pbf_reader reader)
 {
     ValueInfo value;
     while (reader.next()) {
-        if (reader.tag() == 1) {
+        if (reader.tag() == 1)
             readText(reader, value.name);
-        } else if (reader.tag() == 2 && isLength(reader)) {
-            pbf_reader type = reader.get_message();
-            while (type.next()) {
-                if (type.tag() == 1 && isLength(type))
-                    readTensorType(type.get_message(), value);
-                else
-                    type.skip();
-            }
-        } else {
+        else if (reader.tag() == 2 && isLength(reader))
+            readType(reader.get_message(), value, 0);
+        else
             reader.skip();
-        }
+    }
+    if (value.sequence) {
+        value.hasShape = false;   // that of its elements
+        value.shape.clear();
     }
     return value;
 }
 
-Graph readGraph(pbf_reader reader)
+SparseTensor readSparse(pbf_reader reader)
 {
+    SparseTensor sparse;
+    while (reader.next()) {
+        if (reader.tag() == 1 && isLength(reader))
+            sparse.values = readTensor(reader.get_message());
+        else if (reader.tag() == 2 && isLength(reader))
+            sparse.indices = readTensor(reader.get_message());
+        else if (reader.tag() == 3)
+            readIntegers(reader, sparse.dims);
+        else
+            reader.skip();
+    }
+    return sparse;
+}
+
+Graph readGraph(pbf_reader reader, int depth)
+{
+    if (depth > kMaxDepth)
+        throw std::runtime_error("sub-graphs lie deeper than " + std::to_string(kMaxDepth));
     Graph graph;
     while (reader.next()) {
         if (reader.tag() == field::graph::Name) {
@@ -261,12 +336,12 @@ Graph readGraph(pbf_reader reader)
             continue;
         }
         switch (reader.tag()) {
-        case field::graph::Node: graph.nodes.push_back(readNode(reader.get_message())); break;
+        case field::graph::Node: graph.nodes.push_back(readNode(reader.get_message(), depth)); break;
         case field::graph::Initializer: graph.initializers.push_back(readTensor(reader.get_message())); break;
         case field::graph::Input: graph.inputs.push_back(readValueInfo(reader.get_message())); break;
         case field::graph::Output: graph.outputs.push_back(readValueInfo(reader.get_message())); break;
         case field::graph::Value: graph.values.push_back(readValueInfo(reader.get_message())); break;
-        case field::graph::Sparse: graph.hasSparse = true; reader.skip(); break;
+        case field::graph::Sparse: graph.sparse.push_back(readSparse(reader.get_message())); break;
         default: reader.skip();
         }
     }
@@ -289,18 +364,29 @@ void readOpset(pbf_reader reader, Model &model)
     model.opsets[domain == "ai.onnx" ? "" : domain] = version;
 }
 
-void readMetadata(pbf_reader reader, Model &model)
+Function readFunction(pbf_reader reader)
 {
-    std::string key, value;
+    Function function;
     while (reader.next()) {
-        if (reader.tag() == 1)
-            readText(reader, key);
-        else if (reader.tag() == 2)
-            readText(reader, value);
-        else
-            reader.skip();
+        switch (reader.tag()) {
+        case field::function::Name: readText(reader, function.name); break;
+        case field::function::Domain: readText(reader, function.domain); break;
+        case field::function::Overload: readText(reader, function.overload); break;
+        case field::function::Input: function.inputs.emplace_back(); readText(reader, function.inputs.back()); break;
+        case field::function::Output: function.outputs.emplace_back(); readText(reader, function.outputs.back()); break;
+        case field::function::Node:
+        case field::function::Default:
+            if (!isLength(reader))
+                reader.skip();
+            else if (reader.tag() == field::function::Node)
+                function.nodes.push_back(readNode(reader.get_message(), 1));
+            else
+                function.defaults.push_back(readAttribute(reader.get_message(), 1));
+            break;
+        default: reader.skip();
+        }
     }
-    model.metadata[key] = value;
+    return function;
 }
 
 Model readModelMessage(pbf_reader reader)
@@ -314,19 +400,22 @@ Model readModelMessage(pbf_reader reader)
         case field::model::Domain: readText(reader, model.domain); break;
         case field::model::ModelVersion: readInt(reader, model.modelVersion); break;
         case field::model::DocString: readText(reader, model.docString); break;
-        case field::model::Functions: model.hasFunctions = true; reader.skip(); break;
+        case field::model::Functions:
         case field::model::Graph:
         case field::model::OpsetImport:
         case field::model::Metadata:
             if (!isLength(reader)) {
                 reader.skip();
+            } else if (reader.tag() == field::model::Functions) {
+                model.functions.push_back(readFunction(reader.get_message()));
             } else if (reader.tag() == field::model::Graph) {
-                model.graph = readGraph(reader.get_message());
+                model.graph = readGraph(reader.get_message(), 0);
                 model.hasGraph = true;
             } else if (reader.tag() == field::model::OpsetImport) {
                 readOpset(reader.get_message(), model);
             } else {
-                readMetadata(reader.get_message(), model);
+                const auto [key, value] = readEntry(reader.get_message());
+                model.metadata[key] = value;
             }
             break;
         default: reader.skip();
@@ -336,6 +425,8 @@ Model readModelMessage(pbf_reader reader)
 }
 
 // ---- writing ----
+
+void writeGraph(pbf_writer out, const Graph &graph);
 
 void writeTensor(pbf_writer out, const Tensor &tensor)
 {
@@ -377,6 +468,9 @@ void writeAttribute(pbf_writer out, const Attribute &attribute)
             out.add_bytes(field::attribute::Strings, value);
         break;
     case Attribute::Type::Graph:
+        if (attribute.g)
+            writeGraph(pbf_writer(out, field::attribute::G), *attribute.g);
+        break;
     case Attribute::Type::Undefined: break;
     }
     out.add_int32(field::attribute::Type, std::int32_t(attribute.type));
@@ -612,9 +706,48 @@ Result<Model> parse(std::string_view bytes, std::shared_ptr<const void> owner, c
     }
 }
 
-Result<Model> readModel(const std::string &path)
+Result<StoredValue> parseValue(std::string_view bytes, const ValueInfo &info)
 {
-    const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    StoredValue value;
+    const auto sequence = [&](pbf_reader reader) {
+        while (reader.next()) {
+            if (reader.tag() == 3 && isLength(reader))
+                value.tensors.push_back(readTensor(reader.get_message()));
+            else
+                reader.skip();
+        }
+    };
+    try {
+        pbf_reader reader(bytes.data(), bytes.size());
+        if (info.optional) {
+            value.there = false;
+            while (reader.next()) {
+                if (reader.tag() == 3 && isLength(reader)) {
+                    value.tensors.push_back(readTensor(reader.get_message()));
+                    value.there = true;
+                } else if (reader.tag() == 5 && isLength(reader)) {
+                    sequence(reader.get_message());
+                    value.there = true;
+                } else {
+                    reader.skip();
+                }
+            }
+        } else if (info.sequence) {
+            sequence(reader);
+        } else {
+            value.tensors.push_back(readTensor(reader));
+        }
+        return value;
+    } catch (const std::exception &e) {
+        return fail(ErrorKind::Parse, "a stored value is damaged or cut off; make it again", e.what());
+    }
+}
+
+namespace {
+
+Result<std::shared_ptr<Mapping>> mapFile(const std::string &path)
+{
+    const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (handle < 0)
         return fail(ErrorKind::Io, path + ", " + std::strerror(errno) + "; check the path");
     struct stat status {};
@@ -630,8 +763,94 @@ Result<Model> readModel(const std::string &path)
     close(handle);
     if (mapping->data == MAP_FAILED)
         return fail(ErrorKind::Io, path + ", it cannot be read: " + std::strerror(problem) + "; check the disk");
+    return mapping;
+}
+
+/// The files that hold a model's tensors, each mapped once.
+class ExternalData {
+public:
+    explicit ExternalData(const std::string &model) : m_folder(std::filesystem::path(model).parent_path()) {}
+
+    Status resolve(Tensor &tensor);
+    Status resolve(Graph &graph);
+    [[nodiscard]] std::vector<std::shared_ptr<Mapping>> files() const
+    {
+        std::vector<std::shared_ptr<Mapping>> all;
+        for (const auto &[location, file] : m_files)
+            all.push_back(file);
+        return all;
+    }
+
+private:
+    std::filesystem::path m_folder;
+    std::map<std::string, std::shared_ptr<Mapping>> m_files;
+};
+
+Status ExternalData::resolve(Tensor &tensor)
+{
+    if (!tensor.external)
+        return {};
+    const auto wrong = [&](const std::string &why) { return fail(ErrorKind::Parse, "tensor " + tensor.name + ", its data lie in another file, " + why); };
+    const std::string location = tensor.externalEntries["location"];
+    const std::filesystem::path relative(location);
+    if (location.empty() || relative.is_absolute() || location.find('\0') != std::string::npos
+        || std::ranges::any_of(relative, [](const auto &part) { return part == ".."; }))
+        return wrong("and its place \"" + location + "\" is outside the model's folder; move the file beside the model");
+    const auto number = [&](const char *key, std::uint64_t fallback) -> Result<std::uint64_t> {
+        const auto found = tensor.externalEntries.find(key);
+        if (found == tensor.externalEntries.end() || found->second.empty())
+            return fallback;
+        std::uint64_t value = 0;
+        const char *end = found->second.data() + found->second.size();
+        if (const auto parsed = std::from_chars(found->second.data(), end, value); parsed.ec != std::errc() || parsed.ptr != end)
+            return wrong("and its " + std::string(key) + " is no number");
+        return value;
+    };
+    auto &file = m_files[location];
+    if (!file) {
+        BW_ASSIGN(file, mapFile((m_folder / relative).string()));
+    }
+    BW_ASSIGN(const std::uint64_t offset, number("offset", 0));
+    if (offset > file->size)
+        return wrong(location + ", which ends before it; copy the file again");
+    BW_ASSIGN(const std::uint64_t length, number("length", file->size - offset));
+    if (length > file->size - offset)
+        return wrong(location + ", which ends before it; copy the file again");
+    tensor.raw = {static_cast<const char *>(file->data) + offset, std::size_t(length)};
+    tensor.hasRaw = true;
+    tensor.external = false;
+    return {};
+}
+
+Status ExternalData::resolve(Graph &graph)
+{
+    for (Tensor &tensor : graph.initializers)
+        BW_CHECK(resolve(tensor));
+    for (Node &node : graph.nodes) {
+        for (Attribute &attribute : node.attributes) {
+            if (attribute.t)
+                BW_CHECK(resolve(*attribute.t));
+            if (attribute.g)
+                BW_CHECK(resolve(*attribute.g));
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+Result<Model> readModel(const std::string &path)
+{
+    BW_ASSIGN(auto mapping, mapFile(path));
     const std::string_view bytes(static_cast<const char *>(mapping->data), mapping->size);
-    return parse(bytes, mapping, path);
+    BW_ASSIGN(Model model, parse(bytes, mapping, path));
+    ExternalData external(path);
+    if (auto status = external.resolve(model.graph); !status)
+        return fail(status.error().kind, path + ", " + status.error().message, status.error().context);
+    auto files = std::make_shared<std::vector<std::shared_ptr<Mapping>>>(external.files());
+    files->push_back(std::move(mapping));
+    model.file = std::move(files);
+    return model;
 }
 
 bool looksLikeModel(const std::string &path)

@@ -37,20 +37,25 @@ struct Tensor {
     std::vector<float> floats;            ///< the typed fields, used where there is no raw data
     std::vector<std::int64_t> integers;   ///< int32_data, int64_data or uint64_data
     std::vector<double> doubles;
-    bool external = false;                ///< data lies in another file
+    bool external = false;                ///< data lies in another file, at these keys: location, offset, length
+    std::map<std::string, std::string> externalEntries;
     [[nodiscard]] std::string_view bytes() const { return owned.empty() ? raw : std::string_view(owned); }
     /// Product of the dimensions; an error where one is negative or the product overflows.
     [[nodiscard]] Result<std::int64_t> count() const;
 };
 
+struct Graph;
+
 struct Attribute {
     enum class Type : std::int32_t { Undefined = 0, Float, Int, String, Tensor, Graph, Floats, Ints, Strings };
     std::string name;
+    std::string reference;                ///< inside a function: the caller's attribute that stands here
     Type type = Type::Undefined;
     float f = 0;
     std::int64_t i = 0;
     std::string s;
     std::shared_ptr<Tensor> t;
+    std::shared_ptr<Graph> g;             ///< a sub-graph of If, Loop or Scan
     std::vector<float> floats;
     std::vector<std::int64_t> ints;
     std::vector<std::string> strings;
@@ -65,6 +70,7 @@ struct Node {
     std::string op, domain, name;
     std::vector<std::string> inputs, outputs;
     std::vector<Attribute> attributes;
+    std::string overload = {};            ///< of the function that is called
     [[nodiscard]] const Attribute *attribute(std::string_view wanted) const;
 };
 
@@ -76,17 +82,32 @@ struct Dimension {
 
 struct ValueInfo {
     std::string name;
-    DataType type = DataType::Undefined;
+    DataType type = DataType::Undefined;   ///< of the elements; Undefined for what is neither tensor nor sequence of such
     bool hasShape = false;
     std::vector<Dimension> shape;
+    bool sequence = false, optional = false;
+};
+
+/// A sparse initializer: its values, and where they stand (linear, or one row of coordinates each).
+struct SparseTensor {
+    Tensor values, indices;
+    std::vector<std::int64_t> dims;
 };
 
 struct Graph {
     std::string name;
     std::vector<Node> nodes;
     std::vector<Tensor> initializers;
+    std::vector<SparseTensor> sparse;
     std::vector<ValueInfo> inputs, outputs, values;
-    bool hasSparse = false;
+};
+
+/// A function of the model's own, which its nodes call like an operator.
+struct Function {
+    std::string name, domain, overload;
+    std::vector<std::string> inputs, outputs;
+    std::vector<Attribute> defaults;
+    std::vector<Node> nodes;
 };
 
 struct Model {
@@ -97,16 +118,24 @@ struct Model {
     bool hasGraph = false;
     std::map<std::string, std::int64_t> opsets;   ///< by domain, "" is ONNX's own
     std::map<std::string, std::string> metadata;
-    bool hasFunctions = false;
-    std::shared_ptr<const void> file;             ///< keeps the bytes that the tensors view
+    std::vector<Function> functions;
+    std::shared_ptr<const void> file;             ///< keeps the bytes that the tensors view, those of external data too
 };
 
 /// Serializes a model.
 std::string serialize(const Model &model);
 /// Reads a model from bytes; tensors view into `bytes`, which `owner` keeps alive. Never throws, whatever the bytes.
 Result<Model> parse(std::string_view bytes, std::shared_ptr<const void> owner, const std::string &path);
-/// Maps a file and reads it.
+/// Maps a file and reads it, with the files beside it in which its tensors lie: a location outside the model's folder,
+/// or past a file's end, is refused.
 Result<Model> readModel(const std::string &path);
+/// A value as conformance data store it: a TensorProto, SequenceProto or OptionalProto by what `info` says. `there` is
+/// false for an optional value without content.
+struct StoredValue {
+    std::vector<Tensor> tensors;          ///< one, or a sequence's elements
+    bool there = true;
+};
+Result<StoredValue> parseValue(std::string_view bytes, const ValueInfo &info);
 /// True when the file begins like an ONNX model: an IR version, then further fields of a ModelProto.
 bool looksLikeModel(const std::string &path);
 

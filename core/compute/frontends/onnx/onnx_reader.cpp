@@ -3,36 +3,14 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <bit>
 #include <cstring>
+#include <set>
 
 namespace bitwright {
 
 namespace {
-
-at::ScalarType scalarTypeOf(onnx::DataType type)
-{
-    using onnx::DataType;
-    switch (type) {
-    case DataType::Float: return at::kFloat;
-    case DataType::Double: return at::kDouble;
-    case DataType::Float16: return at::kHalf;
-    case DataType::BFloat16: return at::kBFloat16;
-    case DataType::Int64:
-    case DataType::UInt64: return at::kLong;
-    case DataType::Int32: return at::kInt;
-    case DataType::UInt32: return at::kLong;
-    case DataType::Int16: return at::kShort;
-    case DataType::UInt16: return at::kInt;
-    case DataType::Int8:
-    case DataType::Int4:
-    case DataType::Int2: return at::kChar;
-    case DataType::UInt8:
-    case DataType::UInt4:
-    case DataType::UInt2: return at::kByte;
-    case DataType::Bool: return at::kBool;
-    default: return at::ScalarType::Undefined;
-    }
-}
 
 bool isFloating(onnx::DataType type)
 {
@@ -42,7 +20,31 @@ bool isFloating(onnx::DataType type)
 
 } // namespace
 
-Result<at::Tensor> tensorOf(const onnx::Tensor &tensor)
+Result<at::Tensor> tensorOf(const onnx::SparseTensor &sparse)
+{
+    BW_ASSIGN(const at::Tensor values, tensorOf(sparse.values));
+    BW_ASSIGN(const at::Tensor places, tensorOf(sparse.indices));
+    const auto wrong = [&](const std::string &why) { return fail(ErrorKind::Parse, "sparse tensor " + sparse.values.name + ", " + why); };
+    onnx::Tensor dense;
+    dense.name = sparse.values.name;
+    dense.dims = sparse.dims;
+    BW_ASSIGN(const std::int64_t count, dense.count());
+    if (count > (std::int64_t(1) << 28) || values.dim() != 1)
+        return wrong("its shape is impossible");
+    at::Tensor linear = places.to(at::kLong);
+    if (places.dim() == 2 && places.size(1) == std::int64_t(sparse.dims.size())) {
+        at::Tensor sum = at::zeros({places.size(0)}, at::kLong);
+        for (std::size_t i = 0; i < sparse.dims.size(); ++i)
+            sum = sum * sparse.dims[i] + linear.select(1, std::int64_t(i));
+        linear = sum;
+    }
+    if (linear.dim() != 1 || linear.numel() != values.numel()
+        || (linear.numel() > 0 && (linear.min().item<std::int64_t>() < 0 || linear.max().item<std::int64_t>() >= count)))
+        return wrong("its indices lie outside its shape");
+    return at::zeros({count}, values.options()).scatter(0, linear, values).reshape(sparse.dims);
+}
+
+Result<at::Tensor> tensorOf(const onnx::Tensor &tensor, const std::shared_ptr<const void> &owner)
 {
     const auto wrong = [&](const std::string &why) { return fail(ErrorKind::Parse, "tensor " + tensor.name + ", " + why); };
     if (tensor.external)
@@ -61,6 +63,9 @@ Result<at::Tensor> tensorOf(const onnx::Tensor &tensor)
     if (tensor.hasRaw || !tensor.owned.empty()) {
         if (std::int64_t(bytes.size()) / width != count || std::int64_t(bytes.size()) % width != 0)
             return wrong("its data do not fill its shape");
+        const bool aligned = std::bit_cast<std::uintptr_t>(bytes.data()) % std::uintptr_t(width) == 0;
+        if (owner && tensor.owned.empty() && aligned && count > 1024)
+            return at::from_blob(const_cast<char *>(bytes.data()), tensor.dims, [owner](void *) {}, at::TensorOptions(type));   // never written
         at::Tensor made = at::empty(tensor.dims, at::TensorOptions(type));
         if (!bytes.empty())
             std::memcpy(made.mutable_data_ptr(), bytes.data(), bytes.size());
@@ -81,7 +86,7 @@ Result<at::Tensor> tensorOf(const onnx::Tensor &tensor)
     return wrong("its data do not fill its shape");
 }
 
-OnnxReader::OnnxReader(const onnx::Model &model, Graph &graph) : m_graph(graph)
+OnnxReader::OnnxReader(const onnx::Model &model, Graph &graph) : m_graph(graph), m_file(model.file)
 {
     const auto found = model.opsets.find("");
     m_opset = found == model.opsets.end() ? 1 : found->second;
@@ -195,6 +200,8 @@ void OnnxReader::bind(const Argument &value, std::int64_t rank, std::size_t outp
     if (output >= m_node->outputs.size() || m_node->outputs[output].empty())
         return;
     const std::string &name = m_node->outputs[output];
+    if (const auto declared = m_declaredRanks.find(name); rank < 0 && declared != m_declaredRanks.end())
+        rank = declared->second;
     if (value.kind == Argument::Kind::Value && m_graph.parameterOf(value.value) < 0)
         m_graph.valueNames[std::size_t(value.value)] = name;
     m_known[name] = {value, {}, {}, rank, onnx::DataType::Undefined};
@@ -238,10 +245,183 @@ Result<onnx::DataType> OnnxReader::elementType(std::size_t index) const
 
 Result<Argument> OnnxReader::output(const std::string &name) { return argumentOf(name, false); }
 
+bool OnnxReader::allConstant() const
+{
+    for (std::size_t i = 0; i < m_node->inputs.size(); ++i)
+        if (has(i) && !isConstant(i))
+            return false;
+    return std::ranges::none_of(m_node->attributes, [](const onnx::Attribute &attribute) { return attribute.g != nullptr; });
+}
+
+bool OnnxReader::isWeightInput() const
+{
+    if (!isConstant(0))
+        return false;
+    const at::Tensor &found = m_known.at(m_node->inputs[0]).constant;
+    return found.dim() >= 2;
+}
+
+// A node over constants is computed once; false where it cannot be.
+Result<bool> OnnxReader::fold(OnnxKernel kernel)
+{
+    OnnxValues in;
+    std::int64_t most = 1 << 22;
+    for (std::size_t i = 0; i < m_node->inputs.size(); ++i) {
+        in.push_back(has(i) ? c10::IValue(m_known.at(m_node->inputs[i]).constant) : c10::IValue());
+        if (has(i))
+            most = std::max(most, 2 * m_known.at(m_node->inputs[i]).constant.numel());
+    }
+    OnnxValues out;
+    try {
+        out = kernel({*m_node, m_opset}, in);
+    } catch (const std::exception &) {
+        return false;   // said again, with its place, when the network is run
+    }
+    for (const c10::IValue &value : out)
+        if (!value.isTensor() || value.toTensor().numel() > most)
+            return false;
+    // A weight in another element type is still that weight.
+    const bool renamed = m_node->op == "Cast" && isWeightInput();
+    const std::string name = renamed ? m_known.at(m_node->inputs[0]).parameterName : std::string();
+    for (std::size_t i = 0; i < out.size() && i < m_node->outputs.size(); ++i)
+        if (!m_node->outputs[i].empty())
+            bindConstant(out[i].toTensor().contiguous(), name, i);
+    return true;
+}
+
+Status OnnxReader::emitKernel(OnnxKernel kernel)
+{
+    Node made;
+    made.op = "onnx::" + (m_node->domain.empty() ? m_node->op : m_node->domain + "." + m_node->op);
+    made.name = !m_node->name.empty() ? m_node->name : m_node->outputs.empty() ? m_node->op : m_node->outputs[0];
+    for (std::size_t i = 0; i < m_node->inputs.size(); ++i) {
+        BW_ASSIGN(auto argument, input(i, true));
+        made.arguments.push_back(std::move(argument));
+    }
+    made.wants.assign(made.arguments.size(), Want::None);
+    const std::size_t inputs = made.arguments.size(), outputs = m_node->outputs.size();
+    made.kernel = [kernel, call = std::make_shared<const OnnxCall>(*m_node, m_opset), inputs, outputs](torch::jit::Stack &stack) {
+        const OnnxValues in(stack.end() - std::ptrdiff_t(inputs), stack.end());
+        stack.resize(stack.size() - inputs);
+        OnnxValues out = kernel(*call, in);
+        out.resize(outputs);
+        for (auto &value : out)
+            stack.push_back(std::move(value));
+    };
+    for (const std::string &output : m_node->outputs)
+        made.outputs.push_back(m_graph.addValue(output.empty() ? made.name : output));
+    const auto values = made.outputs;
+    m_graph.nodes.push_back(std::move(made));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        bind(Argument::of(values[i]), -1, i);
+    return {};
+}
+
+Status OnnxReader::read(const onnx::Node &node)
+{
+    m_node = &node;
+    const OnnxReading reading = node.domain.empty() ? findOnnxReading(node.op) : nullptr;
+    const OnnxKernel kernel = findOnnxKernel(node.domain, node.op);
+    if (!reading && !kernel)
+        return fail(ErrorKind::Unsupported, "");
+    for (const char *attribute : {"to", "dtype", "output_datatype"}) {
+        const onnx::Attribute *found = node.attribute(attribute);
+        if (found && found->type == onnx::Attribute::Type::Int && scalarTypeOf(onnx::DataType(found->i)) == at::ScalarType::Undefined)
+            return fail(ErrorKind::Unsupported, "element type " + std::to_string(found->i) + " is not known here");
+    }
+    static const std::set<std::string> kDrawn{"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"};
+    // These keep a weight a weight: its layer is then found, with the initializer's name.
+    static const std::set<std::string> kKeeping{"Identity", "Transpose", "Reshape", "Unsqueeze", "DequantizeLinear", "Dropout"};
+    if (kernel && allConstant() && !kDrawn.contains(node.op) && !(kKeeping.contains(node.op) && isWeightInput())) {
+        BW_ASSIGN(const bool done, fold(kernel));
+        if (done)
+            return {};
+    }
+    if (!reading)
+        return emitKernel(kernel);
+    const std::size_t before = m_graph.nodes.size();
+    auto status = reading(*this);
+    if (!status && status.error().kind != ErrorKind::Parse && kernel) {
+        m_graph.nodes.erase(m_graph.nodes.begin() + std::ptrdiff_t(before), m_graph.nodes.end());
+        return emitKernel(kernel);
+    }
+    return status;
+}
+
+Result<BodyParts> OnnxReader::body(const char *attribute, const std::vector<ValueId> &inputs)
+{
+    const onnx::Node *outer = m_node;
+    const onnx::Attribute *found = outer->attribute(attribute);
+    if (!found || !found->g)
+        return fail(ErrorKind::Parse, "its sub-graph " + std::string(attribute) + " is missing");
+    const onnx::Graph &inner = *found->g;
+    if (inner.inputs.size() != inputs.size())
+        return fail(ErrorKind::Parse, "its sub-graph takes " + std::to_string(inner.inputs.size()) + " inputs, not " + std::to_string(inputs.size()));
+    auto saved = m_known;
+    const std::size_t before = m_graph.nodes.size();
+    const auto readAll = [&]() -> Result<BodyParts> {
+        for (const onnx::Tensor &tensor : inner.initializers) {
+            BW_ASSIGN(at::Tensor made, tensorOf(tensor, m_file));
+            declareConstant(tensor, std::move(made));
+        }
+        for (std::size_t i = 0; i < inputs.size(); ++i)
+            declareInput(inner.inputs[i].name, inputs[i], inner.inputs[i].hasShape ? std::int64_t(inner.inputs[i].shape.size()) : -1);
+        for (const onnx::ValueInfo &value : inner.values)
+            if (value.hasShape)
+                declareRank(value.name, std::int64_t(value.shape.size()));
+        for (const onnx::Node &node : inner.nodes) {
+            if (auto status = read(node); !status) {
+                const std::string op = node.domain.empty() ? node.op : node.domain + "::" + node.op;
+                return fail(status.error().kind, "in its " + std::string(attribute) + ", " + op +
+                                                     (status.error().message.empty() ? " is not known here" : ", " + status.error().message));
+            }
+        }
+        BodyParts parts;
+        parts.inputs = inputs;
+        for (const onnx::ValueInfo &value : inner.outputs) {
+            BW_ASSIGN(auto argument, argumentOf(value.name, false));
+            parts.outputs.push_back(std::move(argument));
+        }
+        return parts;
+    };
+    auto parts = readAll();
+    if (parts)
+        parts->nodes.assign(std::make_move_iterator(m_graph.nodes.begin() + std::ptrdiff_t(before)), std::make_move_iterator(m_graph.nodes.end()));
+    m_graph.nodes.erase(m_graph.nodes.begin() + std::ptrdiff_t(before), m_graph.nodes.end());
+    // Names end with the body; a constant of outside that became a parameter stays one.
+    for (auto &[name, known] : saved) {
+        const auto made = m_known.find(name);
+        if (!known.argument && made != m_known.end() && made->second.argument && made->second.constant.is_same(known.constant))
+            known.argument = made->second.argument;
+    }
+    m_known = std::move(saved);
+    m_node = outer;
+    return parts;
+}
+
+void OnnxReader::placeObstacle(const onnx::Node &node, const std::string &why)
+{
+    m_node = &node;
+    Node made;
+    made.op = "onnx::" + (node.domain.empty() ? node.op : node.domain + "." + node.op);
+    made.name = !node.name.empty() ? node.name : node.outputs.empty() ? node.op : node.outputs[0];
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+        if (auto argument = input(i, true); argument)
+            made.arguments.push_back(std::move(*argument));
+    made.wants.assign(made.arguments.size(), Want::None);
+    made.kernel = [why](torch::jit::Stack &) { throw std::runtime_error(why); };
+    for (const std::string &output : node.outputs)
+        made.outputs.push_back(m_graph.addValue(output.empty() ? made.name : output));
+    const auto values = made.outputs;
+    m_graph.nodes.push_back(std::move(made));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        bind(Argument::of(values[i]), -1, i);
+}
+
 OnnxReading findOnnxReading(const std::string &op)
 {
     for (const auto rows : {onnxLayerReadings(), onnxElementwiseReadings(), onnxPoolingReadings(), onnxShapeReadings(),
-                            onnxQuantizeReadings()}) {
+                            onnxQuantizeReadings(), onnxControlReadings()}) {
         for (const OnnxReadingRow &row : rows) {
             if (op == row.op)
                 return row.read;

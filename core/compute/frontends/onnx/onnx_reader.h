@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "frontends/onnx/onnx_kernel.h"
 #include "frontends/onnx_proto.h"
 #include "graph/graph.h"
 #include "graph/node_builder.h"
+#include "graph/subgraph.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -15,8 +17,11 @@
 
 namespace bitwright {
 
-/// A tensor of an ONNX file as ours; integer types narrower than a byte become int8 or uint8.
-Result<at::Tensor> tensorOf(const onnx::Tensor &tensor);
+/// A tensor of an ONNX file as ours; integer types narrower than a byte become int8 or uint8. With `owner`, which keeps
+/// the file's bytes, floats that lie there as memory wants them are viewed, not copied.
+Result<at::Tensor> tensorOf(const onnx::Tensor &tensor, const std::shared_ptr<const void> &owner = {});
+/// A sparse initializer, filled in.
+Result<at::Tensor> tensorOf(const onnx::SparseTensor &sparse);
 
 /// Turns ONNX nodes, one after the other, into a Graph in ATen's vocabulary.
 class OnnxReader {
@@ -33,6 +38,10 @@ public:
     [[nodiscard]] std::string text(const char *attribute, const std::string &fallback) const;
     [[nodiscard]] std::vector<std::int64_t> integers(const char *attribute) const;
 
+    /// Reads one node: computed now where it depends on constants alone, lowered where a reading takes it, else run by
+    /// its kernel. Unsupported where there is none of these.
+    Status read(const onnx::Node &node);
+
     /// An input as an argument: a value or, for an initializer, a parameter that is made now. None where it is left out.
     Result<Argument> input(std::size_t index, bool trainable = false);
     /// An input that must be known now: an initializer or what was computed from some.
@@ -48,6 +57,13 @@ public:
 
     /// Adds an ATen node and gives its value; bind() then makes it the node's output.
     Result<ValueId> add(const std::string &op, std::vector<Argument> positional, const Keywords &keywords = {});
+    /// The node as a call of its kernel, outputs bound.
+    Status emitKernel(OnnxKernel kernel);
+    /// A sub-graph of the node: its nodes go into a list of their own. `carried` makes the values that it is run on.
+    Result<BodyParts> body(const char *attribute, const std::vector<ValueId> &inputs);
+    /// A value with this name, for a body's input or an output that a caller binds.
+    ValueId newValue(const std::string &name) { return m_graph.addValue(name); }
+    [[nodiscard]] Graph &graph() { return m_graph; }
     /// Adds a node with a kernel of our own.
     ValueId addOwn(const std::string &op, std::vector<Argument> arguments, Kernel kernel);
     void bind(const Argument &value, std::int64_t rank, std::size_t output = 0);
@@ -59,7 +75,11 @@ public:
     // ---- the whole ----
     void declareInput(const std::string &name, ValueId value, std::int64_t rank);
     void declareConstant(const onnx::Tensor &source, at::Tensor tensor);
+    void declareRank(const std::string &name, std::int64_t rank) { m_declaredRanks[name] = rank; }
     Result<Argument> output(const std::string &name);
+    [[nodiscard]] bool knows(const std::string &name) const { return m_known.contains(name); }
+    /// Puts a node that cannot run in the place of this one, so that the rest of the file can be read.
+    void placeObstacle(const onnx::Node &node, const std::string &why);
 
 private:
     struct Known {
@@ -70,8 +90,13 @@ private:
         onnx::DataType type = onnx::DataType::Undefined;   ///< of an initializer
     };
     Result<Argument> argumentOf(const std::string &name, bool trainable);
+    [[nodiscard]] bool allConstant() const;
+    [[nodiscard]] bool isWeightInput() const;
+    Result<bool> fold(OnnxKernel kernel);
 
     Graph &m_graph;
+    std::shared_ptr<const void> m_file;
+    std::unordered_map<std::string, std::int64_t> m_declaredRanks;
     std::int64_t m_opset = 0;
     const onnx::Node *m_node = nullptr;
     std::unordered_map<std::string, Known> m_known;
@@ -89,6 +114,7 @@ std::span<const OnnxReadingRow> onnxElementwiseReadings();
 std::span<const OnnxReadingRow> onnxPoolingReadings();
 std::span<const OnnxReadingRow> onnxShapeReadings();
 std::span<const OnnxReadingRow> onnxQuantizeReadings();
+std::span<const OnnxReadingRow> onnxControlReadings();
 /// The function that reads an operator of ONNX's own domain, or null.
 OnnxReading findOnnxReading(const std::string &op);
 

@@ -63,6 +63,9 @@ Status elu(OnnxReader &r)
 
 Status selu(OnnxReader &r)
 {
+    // ATen's has its paper's factors built in.
+    if (float(r.number("alpha", 1.6732632f)) != 1.6732632f || float(r.number("gamma", 1.0507010f)) != 1.0507010f)
+        return fail(ErrorKind::Unsupported, "a SELU with factors of its own");
     BW_ASSIGN(const Argument x, r.input(0));
     return r.emit("aten::selu", {x});
 }
@@ -76,6 +79,8 @@ Status celu(OnnxReader &r)
 // ATen's prelu wants one factor or one per channel; ONNX broadcasts from the right.
 Status prelu(OnnxReader &r)
 {
+    if (r.opset() < 7)
+        return fail(ErrorKind::Unsupported, "a PReLU of opset 6");
     BW_ASSIGN(const Argument x, r.input(0));
     BW_ASSIGN(const Argument slope, r.input(1, true));
     BW_ASSIGN(const ValueId positive, r.add("aten::clamp_min", {x, value(std::int64_t(0))}));

@@ -145,6 +145,8 @@ Status reduce(OnnxReader &r)
 
 Status argMax(OnnxReader &r)
 {
+    if (r.integer("select_last_index", 0) != 0)
+        return fail(ErrorKind::Unsupported, "the last of several maxima");
     const bool keep = r.integer("keepdims", 1) != 0;
     BW_ASSIGN(const Argument x, r.input(0));
     return r.emit("aten::argmax", {x, Argument::of(c10::IValue(r.integer("axis", 0))), value(keep)}, {}, keep ? r.rank(0) : r.rank(0) - 1);

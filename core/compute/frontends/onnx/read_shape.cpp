@@ -50,21 +50,11 @@ Status constant(OnnxReader &r)
 
 Status cast(OnnxReader &r)
 {
-    using onnx::DataType;
-    at::ScalarType type = at::kFloat;
-    switch (DataType(r.integer("to", 1))) {
-    case DataType::Float: type = at::kFloat; break;
-    case DataType::Double: type = at::kDouble; break;
-    case DataType::Float16: type = at::kHalf; break;
-    case DataType::BFloat16: type = at::kBFloat16; break;
-    case DataType::Int64: type = at::kLong; break;
-    case DataType::Int32: type = at::kInt; break;
-    case DataType::Int16: type = at::kShort; break;
-    case DataType::Int8: type = at::kChar; break;
-    case DataType::UInt8: type = at::kByte; break;
-    case DataType::Bool: type = at::kBool; break;
-    default: return fail(ErrorKind::Unsupported, "a cast to this type");
-    }
+    // Narrow integers wrap around, which the kernel does.
+    const auto wanted = onnx::DataType(r.integer("to", 1));
+    const at::ScalarType type = scalarTypeOf(wanted);
+    if (onnx::storageBits(wanted) < 8 || wanted == onnx::DataType::UInt16)
+        return fail(ErrorKind::Unsupported, "a cast to a narrow type");
     BW_ASSIGN(const Argument x, r.input(0));
     return r.emit("aten::to.dtype", {x, value(std::int64_t(type))});
 }
@@ -102,7 +92,7 @@ Status reshape(OnnxReader &r)
 Status flatten(OnnxReader &r)
 {
     const std::int64_t axis = r.integer("axis", 1);
-    if (axis != 1)
+    if (axis != 1 || r.rank(0) < 2)
         return fail(ErrorKind::Unsupported, "a flatten from dimension " + std::to_string(axis));
     BW_ASSIGN(const Argument x, r.input(0));
     return r.emit("aten::flatten.using_ints", {x, value(std::int64_t(1)), value(std::int64_t(-1))}, {}, 2);
@@ -262,6 +252,13 @@ Status depthToSpace(OnnxReader &r)
 
 Status dropout(OnnxReader &r)
 {
+    if (r.node().outputs.size() > 1 || (r.has(2) && !r.isConstant(2)))
+        return fail(ErrorKind::Unsupported, "a dropout that gives its mask");
+    if (r.has(2)) {
+        BW_ASSIGN(const at::Tensor training, r.constant(2));
+        if (training.numel() == 1 && training.item<bool>())
+            return fail(ErrorKind::Unsupported, "a dropout in training mode");
+    }
     BW_ASSIGN(const Argument x, r.input(0));
     r.bind(x, r.rank(0));
     return {};
