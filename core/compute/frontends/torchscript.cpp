@@ -120,8 +120,11 @@ void describeInputs(Graph &graph, const FoundInputs &found)
 {
     for (std::size_t i = 0; i < graph.inputs.size() && i < found.inputs.size(); ++i) {
         TensorInfo &info = graph.inputs[i].info;
+        if (!info.dtype.empty())
+            continue;   // a number
         info.shape = found.inputs[i].shape;
-        info.shape.insert(info.shape.begin(), found.fixedBatch ? found.batch : -1);
+        const std::int64_t first = found.inputs[i].first;
+        info.shape.insert(info.shape.begin(), first > 0 ? first : found.fixedBatch ? found.batch : -1);
         info.dtype = dtypeName(found.inputs[i].dtype);
         for (const std::int64_t dimension : found.inputs[i].free)
             info.freeDimensions.push_back(dimension + 1);   // the batch comes first

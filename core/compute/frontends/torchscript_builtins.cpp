@@ -167,7 +167,10 @@ bool Walker::runUnpack(const Node *node)
     const auto sample = sampleOf(*container);
     for (std::size_t i = 0; i < count; ++i) {
         std::optional<c10::IValue> part;
-        if (sample && sample->isList()) {
+        if (sample && sample->isList() && container->growing) {
+            if (!sample->toListRef().empty())
+                part = sample->toListRef()[std::min(i, sample->toListRef().size() - 1)];
+        } else if (sample && sample->isList()) {
             if (sample->toListRef().size() != count)
                 throw SampleRefused("a list of another length");
             part = sample->toListRef()[i];
@@ -216,7 +219,9 @@ bool Walker::runSkip(const Node *node)
 
 bool Walker::runUninitialized(const Node *node)
 {
-    set(node->output(), Value::unknown("a variable that one branch leaves without a value"));
+    auto open = Value::unknown("a variable that one branch leaves without a value");
+    open->uninitialized = true;
+    set(node->output(), std::move(open));
     return true;
 }
 
@@ -225,7 +230,7 @@ bool Walker::runIs(const Node *node)
     const Values given = arguments(node);
     const bool negate = node->kind() == c10::aten::__isnot__;
     for (const ValuePtr &value : given)
-        if (value->kind == Kind::Unknown)
+        if (value->kind == Kind::Unknown || value->optional)
             return false;
     if (isNone(*given[0]) || isNone(*given[1])) {
         setConstant(node, (isNone(*given[0]) && isNone(*given[1])) != negate);
@@ -309,7 +314,7 @@ bool Walker::runSize(const Node *node)
             size = tensor.size(dimension);
         }
         ValuePtr made = emitGlue("prim::shape", {given[0], Value::ofConstant(dimension)}, size);
-        made->positive = true;
+        made->positive = !size || size->toInt() > 0;
         return made;
     };
     if (given.size() == 2) {
@@ -335,7 +340,8 @@ bool Walker::runNumel(const Node *node)
     if (get(node->input())->kind != Kind::Dynamic)
         return false;
     emitOperator(node);
-    get(node->output())->positive = true;
+    const ValuePtr count = get(node->output());
+    count->positive = !count->sample || !count->sample->isInt() || count->sample->toInt() > 0;
     return true;
 }
 
@@ -359,7 +365,7 @@ bool Walker::runLen(const Node *node)
         return true;
     }
     // The pieces of a split: their number comes from the network's own widths.
-    if (value->kind == Kind::Dynamic && value->sample && value->sample->isList()) {
+    if (value->kind == Kind::Dynamic && !value->growing && value->sample && value->sample->isList()) {
         setConstant(node, std::int64_t(value->sample->toListRef().size()));
         return true;
     }
@@ -388,8 +394,13 @@ bool Walker::runToNumber(const Node *node)
 bool Walker::runAppend(const Node *node)
 {
     const Values given = arguments(node);
+    if (given[0]->kind == Kind::Dynamic) {
+        set(node->output(), given[0]);
+        return appendGrowing(given[0], Value::container(Kind::List, {given[1]}));
+    }
     if (given[0]->kind != Kind::List)
         return false;
+    willChange(given[0]);
     given[0]->items.push_back(given[1]);
     set(node->output(), given[0]);
     return true;
@@ -398,8 +409,19 @@ bool Walker::runAppend(const Node *node)
 bool Walker::runExtend(const Node *node)
 {
     const Values given = arguments(node);
+    const bool lists = node->inputs()[0]->type()->kind() == c10::TypeKind::ListType;
+    if (lists && given[1]->growing && given[0]->kind == Kind::List) {
+        willChange(given[0]);
+        makeGrowing(given[0]);
+    }
+    if (lists && given[0]->kind == Kind::Dynamic) {
+        for (const jit::Value *output : node->outputs())
+            set(output, given[0]);
+        return appendGrowing(given[0], given[1]);
+    }
     if (given[0]->kind != Kind::List || given[1]->kind != Kind::List)
         return false;
+    willChange(given[0]);
     const Values added = given[1]->items;
     given[0]->items.insert(given[0]->items.end(), added.begin(), added.end());
     for (const jit::Value *output : node->outputs())
@@ -412,6 +434,7 @@ bool Walker::runInsert(const Node *node)
     const Values given = arguments(node);
     if (given[0]->kind != Kind::List || !constantOf(*given[1]))
         return false;
+    willChange(given[0]);
     const auto size = std::int64_t(given[0]->items.size());
     given[0]->items.insert(given[0]->items.begin() + bound(*given[1], size, size), given[2]);
     return true;
@@ -420,8 +443,11 @@ bool Walker::runInsert(const Node *node)
 bool Walker::runPop(const Node *node)
 {
     const Values given = arguments(node);
+    if (given[0]->kind == Kind::Dynamic)
+        return popGrowing(node, given);
     if (given[0]->kind != Kind::List)
         return false;
+    willChange(given[0]);
     const auto index = given.size() > 1 ? indexOf(*given[1], given[0]->items.size())
                                         : indexOf(*Value::ofConstant(-1), given[0]->items.size());
     if (!index)
@@ -434,10 +460,65 @@ bool Walker::runPop(const Node *node)
 bool Walker::runClear(const Node *node)
 {
     const ValuePtr container = get(node->input());
+    if (container->kind == Kind::Dynamic) {
+        replaceList(container, emitGlue("prim::ListConstruct", {}, {}));
+        return true;
+    }
     if (container->kind != Kind::List && container->kind != Kind::Dict)
         return false;
+    willChange(container);
     container->items.clear();
     container->keys.clear();
+    return true;
+}
+
+/// Lists whose length the run decides are values: a longer list is another value.
+bool Walker::appendGrowing(const ValuePtr &list, const ValuePtr &items)
+{
+    const auto before = sampleOf(*list), added = sampleOf(*items);
+    std::optional<c10::IValue> sample;
+    if (before && added && before->isList() && added->isList()) {
+        c10::impl::GenericList all(c10::AnyType::get());
+        for (const c10::IValue *part : {&*before, &*added})
+            for (const c10::IValue &item : part->toListRef())
+                all.push_back(item);
+        sample = c10::IValue(all);
+    }
+    replaceList(list, emitGlue("aten::add.t", {list, items}, std::move(sample)));
+    return true;
+}
+
+bool Walker::popGrowing(const Node *node, const Values &given)
+{
+    const auto index = given.size() > 1 ? constantOf(*given[1]) : std::optional(c10::IValue(std::int64_t(-1)));
+    if (!index || !index->isInt() || (index->toInt() != -1 && index->toInt() != 0))
+        return false;
+    const bool first = index->toInt() == 0;
+    std::optional<c10::IValue> part;
+    if (given[0]->sample && given[0]->sample->isList() && !given[0]->sample->toListRef().empty())
+        part = given[0]->sample->toListRef()[0];
+    const ValuePtr none = Value::ofConstant({}), one = Value::ofConstant(std::int64_t(1));
+    const ValuePtr item = emitGlue("prim::getitem", {given[0], Value::ofConstant(*index)}, part);
+    const ValuePtr rest = emitGlue("aten::slice.t", {given[0], first ? one : none, first ? none : Value::ofConstant(*index), one},
+                                   given[0]->sample);
+    replaceList(given[0], rest);
+    set(node->output(), item);
+    return true;
+}
+
+bool Walker::setGrowing(const Values &given)
+{
+    const ValuePtr none = Value::ofConstant({}), one = Value::ofConstant(std::int64_t(1)), zero = Value::ofConstant(std::int64_t(0));
+    // Counted from the front, whatever sign it has.
+    const ValuePtr size = emitGlue("prim::len", {given[0]}, {});
+    const ValuePtr negative = emitGlue("prim::lt", {given[1], zero}, {});
+    const ValuePtr shift = emitGlue("prim::ite", {negative, size, zero}, {});
+    const ValuePtr at = emitGlue("prim::add", {given[1], shift}, {});
+    const ValuePtr after = emitGlue("prim::add", {at, one}, {});
+    const ValuePtr head = emitGlue("aten::slice.t", {given[0], none, at, one}, {});
+    const ValuePtr tail = emitGlue("aten::slice.t", {given[0], after, none, one}, {});
+    const ValuePtr begun = emitGlue("aten::add.t", {head, Value::container(Kind::List, {given[2]})}, {});
+    replaceList(given[0], emitGlue("aten::add.t", {begun, tail}, given[0]->sample));
     return true;
 }
 
@@ -455,10 +536,14 @@ bool Walker::runGetItem(const Node *node)
         return true;
     }
     if (container.kind == Kind::List || container.kind == Kind::Tuple) {
-        const auto index = indexOf(*given[1], container.items.size());
-        if (!index)
-            return false;
-        set(node->output(), container.items[*index]);
+        if (const auto index = indexOf(*given[1], container.items.size())) {
+            set(node->output(), container.items[*index]);
+            return true;
+        }
+        std::optional<c10::IValue> part;
+        if (!container.items.empty())
+            part = sampleOf(*container.items[0]);
+        set(node->output(), emitGlue("prim::getitem", {given[0], given[1]}, part));
         return true;
     }
     if (container.kind != Kind::Dynamic)
@@ -466,7 +551,10 @@ bool Walker::runGetItem(const Node *node)
     std::optional<c10::IValue> part;
     if (container.sample && container.sample->isList()) {
         const auto elements = container.sample->toListRef();
-        if (const auto index = indexOf(*given[1], elements.size()))
+        if (container.growing) {
+            if (!elements.empty())
+                part = elements[0];
+        } else if (const auto index = indexOf(*given[1], elements.size()))
             part = elements[*index];
     }
     set(node->output(), emitGlue("prim::getitem", {given[0], given[1]}, part));
@@ -480,6 +568,7 @@ bool Walker::runSetItem(const Node *node)
         const auto key = constantOf(*given[1]);
         if (!key)
             return false;
+        willChange(given[0]);
         if (const auto found = findKey(*given[0], *given[1])) {
             given[0]->items[*found] = given[2];
         } else {
@@ -488,8 +577,18 @@ bool Walker::runSetItem(const Node *node)
         }
         return true;
     }
+    if (given[0]->kind == Kind::List && !constantOf(*given[1])) {
+        willChange(given[0]);
+        makeGrowing(given[0]);
+    }
+    if (given[0]->kind == Kind::Dynamic) {
+        for (const jit::Value *output : node->outputs())
+            set(output, given[0]);
+        return setGrowing(given);
+    }
     if (given[0]->kind != Kind::List)
         return false;
+    willChange(given[0]);
     const auto index = indexOf(*given[1], given[0]->items.size());
     if (!index)
         return false;

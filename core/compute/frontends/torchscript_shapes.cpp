@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/torchscript_shapes.h"
 
+#include "graph/subgraph.h"
+
 #include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <caffe2/serialize/inline_container.h>
@@ -247,6 +249,30 @@ std::vector<InputGuess> sideFile(const std::string &path)
     return {guess};
 }
 
+/// The tensors of lists, tuples and dictionaries (by key) in the order of the graph's inputs; false where there is more.
+bool addTensors(const c10::IValue &value, std::vector<at::Tensor> &tensors)
+{
+    if (value.isTensor()) {
+        tensors.push_back(value.toTensor());
+        return value.toTensor().dim() > 0;
+    }
+    std::vector<c10::IValue> items;
+    if (value.isGenericDict()) {
+        std::map<std::string, c10::IValue> sorted;
+        for (const auto &entry : value.toGenericDict())
+            sorted[entry.key().isString() ? entry.key().toStringRef() : std::to_string(sorted.size())] = entry.value();
+        for (const auto &entry : sorted)
+            items.push_back(entry.second);
+    } else if (value.isTuple()) {
+        items = value.toTupleRef().elements().vec();
+    } else if (value.isList()) {
+        items = value.toListRef().vec();
+    } else {
+        return false;
+    }
+    return std::ranges::all_of(items, [&](const c10::IValue &item) { return addTensors(item, tensors); });
+}
+
 /// A traced file keeps the sizes of its example inputs (their storages are empty, so nothing is read but sizes).
 std::vector<InputGuess> tracedInputs(const std::string &path, std::int64_t &batch)
 {
@@ -257,12 +283,16 @@ std::vector<InputGuess> tracedInputs(const std::string &path, std::int64_t &batc
             return {};
         const c10::IValue all = torch::jit::readArchiveAndTensors("traced_inputs", "", "traced_inputs/", {}, {},
                                                                   c10::Device(c10::kMeta), reader);
-        for (const c10::IValue &input : all.toGenericDict().at("forward").toListRef()) {
-            if (!input.isTensor() || input.toTensor().dim() < 1)
-                return {};
-            const at::Tensor &tensor = input.toTensor();
-            inputs.push_back({Shape(tensor.sizes().begin() + 1, tensor.sizes().end()), tensor.scalar_type()});
-            batch = tensor.size(0);
+        std::vector<at::Tensor> tensors;
+        if (!addTensors(all.toGenericDict().at("forward"), tensors))
+            return {};
+        for (const at::Tensor &tensor : tensors) {
+            if (inputs.empty())
+                batch = tensor.size(0);
+            InputGuess guess{Shape(tensor.sizes().begin() + 1, tensor.sizes().end()), tensor.scalar_type()};
+            // The state of a recurrent layer has its batch elsewhere.
+            guess.first = tensor.size(0) == batch ? 0 : tensor.size(0);
+            inputs.push_back(std::move(guess));
         }
     } catch (const std::exception &) {
         return {};   // only a hint
@@ -320,7 +350,8 @@ bool sameArgument(const Argument &a, const Argument &b)
 bool sameNodes(const Graph &a, const Graph &b)
 {
     return std::ranges::equal(a.nodes, b.nodes, [](const Node &x, const Node &y) {
-        return x.op == y.op && x.outputs == y.outputs && std::ranges::equal(x.arguments, y.arguments, sameArgument);
+        return x.op == y.op && x.outputs == y.outputs && std::ranges::equal(x.arguments, y.arguments, sameArgument)
+            && std::ranges::equal(bodiesOf(x), bodiesOf(y), [](const auto &p, const auto &q) { return sameNodes(*p, *q); });
     });
 }
 
@@ -350,6 +381,10 @@ std::vector<Guesses> guessInputs(const Graph &graph, const TensorTable &tensors)
 {
     std::vector<Guesses> all;
     for (const GraphInput &input : graph.inputs) {
+        if (!input.info.dtype.empty()) {   // a number has no shape
+            all.push_back({InputGuess{{}, c10::kLong}});
+            continue;
+        }
         Hint hint = followInput(graph, input.value);
         if (hint.kind == Hint::Kind::None)
             hint = hintOfTensors(tensors);
@@ -363,7 +398,7 @@ std::vector<at::Tensor> makeSamples(const std::vector<InputGuess> &inputs, std::
     std::vector<at::Tensor> samples;
     for (const InputGuess &input : inputs) {
         Shape shape = input.shape;
-        shape.insert(shape.begin(), batch);
+        shape.insert(shape.begin(), input.first > 0 ? input.first : batch);
         samples.push_back(at::zeros(shape, at::TensorOptions(input.dtype).device(meta ? c10::kMeta : c10::kCPU)));
     }
     return samples;

@@ -16,6 +16,7 @@ struct InputGuess {
     Shape shape;
     c10::ScalarType dtype = c10::kFloat;
     std::vector<std::int64_t> free = {};   ///< indices into shape: other sizes give the same graph
+    std::int64_t first = 0;                ///< > 0: the first size, which is not the batch
 };
 
 /// What is tried for one input, the likeliest first.

@@ -35,6 +35,10 @@ struct Value {
     std::string path;                   ///< of Object: its qualified name
     std::string reason;                 ///< of Unknown
     bool positive = false;              ///< of a number: a size, which is never 0
+    bool growing = false;               ///< of Dynamic: a list whose length the run decides
+    bool optional = false;              ///< of Dynamic: may be None when the network runs
+    bool uninitialized = false;         ///< of Unknown: what a branch leaves open because nobody reads it after that branch
+    int scope = -1;                     ///< how many bodies deep it was made; -1: not known yet
     ValuePtr number;                    ///< of a tensor made from a number: that number
 
     static ValuePtr ofConstant(c10::IValue value);

@@ -25,47 +25,6 @@ namespace {
 /// Longest walk: a loop that no data stops would never end.
 constexpr std::int64_t kMaxSteps = 3'000'000;
 
-std::string operatorName(const jit::Node *node)
-{
-    if (const c10::FunctionSchema *schema = node->maybeSchema())
-        return schema->overload_name().empty() ? schema->name() : schema->name() + "." + schema->overload_name();
-    return node->kind().toQualString();
-}
-
-std::string withPlace(std::string what, const jit::Node *node)
-{
-    const std::string place = placeOf(node);
-    return place.empty() ? what : what + " (" + place + ")";
-}
-
-bool alwaysRaises(const jit::Block *block)
-{
-    return std::ranges::any_of(block->nodes(), [](const jit::Node *node) {
-        if (node->kind() == c10::prim::RaiseException)
-            return true;
-        return node->kind() == c10::prim::If && alwaysRaises(node->blocks()[0]) && alwaysRaises(node->blocks()[1]);
-    });
-}
-
-/// True where running the block changes something that lives outside of it.
-bool hasEffects(const jit::Block *block)
-{
-    return std::ranges::any_of(block->nodes(), [](const jit::Node *node) {
-        if (node->kind() == c10::prim::SetAttr)
-            return true;
-        if (const c10::FunctionSchema *schema = node->maybeSchema(); schema && schema->is_mutable())
-            return true;
-        return std::ranges::any_of(node->blocks(), hasEffects);
-    });
-}
-
-bool isScalar(const Value &value)
-{
-    if (value.kind == Value::Kind::Constant)
-        return !value.constant.isTensor() && !value.constant.isObject();
-    return value.kind == Value::Kind::Dynamic && value.sample && !value.sample->isTensor() && !value.sample->isList();
-}
-
 const void *storageOf(const at::Tensor &tensor)
 {
     return tensor.defined() && tensor.has_storage() ? tensor.storage().unsafeGetStorageImpl() : nullptr;
@@ -82,6 +41,19 @@ bool readsData(const std::string &kind)
 }
 
 } // namespace
+
+std::string operatorName(const jit::Node *node)
+{
+    if (const c10::FunctionSchema *schema = node->maybeSchema())
+        return schema->overload_name().empty() ? schema->name() : schema->name() + "." + schema->overload_name();
+    return node->kind().toQualString();
+}
+
+std::string withPlace(std::string what, const jit::Node *node)
+{
+    const std::string place = placeOf(node);
+    return place.empty() ? what : what + " (" + place + ")";
+}
 
 std::string placeOf(const jit::Node *node)
 {
@@ -164,44 +136,157 @@ WalkResult Walker::run()
         m_parameterValues.push_back(Value::dynamic(id, std::move(sample)));
     }
     for (const ValuePtr &output : callGraph(graph, arguments))
-        addOutput(output);
+        addOutput(output, {});
     return std::move(m_result);
 }
+
+namespace {
+
+/// How many elements of a list, or which keys of a dictionary, a program reads from an argument.
+struct Reads {
+    std::int64_t count = 0;
+    std::set<std::string> keys;
+};
+
+Reads readsOf(const jit::Value *value)
+{
+    Reads reads;
+    for (const auto &use : value->uses()) {
+        const jit::Node *user = use.user;
+        if (user->kind() == c10::prim::ListUnpack) {
+            reads.count = std::max<std::int64_t>(reads.count, std::int64_t(user->outputs().size()));
+            continue;
+        }
+        if (use.offset != 0 || user->inputs().size() < 2)
+            continue;
+        const auto key = jit::toIValue(user->input(1));
+        if (key && key->isString())
+            reads.keys.insert(key->toStringRef());
+        if (key && key->isInt() && user->kind() == c10::aten::__getitem__)
+            reads.count = std::max(reads.count, key->toInt() < 0 ? -key->toInt() : key->toInt() + 1);
+    }
+    return reads;
+}
+
+bool isTensor(const c10::TypePtr &type)
+{
+    return type->isSubtypeOf(*c10::TensorType::get())
+        || (type->kind() == c10::TypeKind::OptionalType
+            && isTensor(type->castRaw<c10::OptionalType>()->getElementType()));
+}
+
+/// "int", "float" or "bool"; empty for other types.
+std::string numberName(const c10::TypePtr &type)
+{
+    switch (type->kind()) {
+    case c10::TypeKind::IntType: return "int";
+    case c10::TypeKind::FloatType: return "float";
+    case c10::TypeKind::BoolType: return "bool";
+    default: return {};
+    }
+}
+
+c10::IValue numberSample(const std::string &name)
+{
+    if (name == "int")
+        return std::int64_t(2);
+    return name == "float" ? c10::IValue(0.5) : c10::IValue(true);
+}
+
+std::string fieldName(const c10::TypePtr &type, std::size_t index)
+{
+    const auto *tuple = type && type->kind() == c10::TypeKind::TupleType ? type->castRaw<c10::TupleType>() : nullptr;
+    if (tuple && tuple->schema() && index < tuple->schema()->arguments().size())
+        return tuple->schema()->arguments()[index].name();
+    return {};
+}
+
+} // namespace
 
 void Walker::addInputs(jit::Graph &graph, Values &arguments)
 {
     const c10::FunctionSchema &schema = m_module.get_method("forward").function().getSchema();
-    std::size_t next = 0;
     for (std::size_t i = 1; i < graph.inputs().size(); ++i) {
         const c10::Argument &declared = schema.arguments()[i];
-        if (!declared.type()->isSubtypeOf(*c10::TensorType::get())) {
-            if (declared.default_value())
-                arguments.push_back(fromConstant(*declared.default_value()));
-            else {
-                issue("input " + declared.name() + " of type " + declared.type()->str());
-                arguments.push_back(Value::unknown("input " + declared.name()));
-            }
-            continue;
-        }
-        GraphInput input;
-        input.value = m_result.graph.addValue(declared.name());
-        input.info.name = declared.name();
-        std::optional<c10::IValue> sample;
-        if (next < m_options.samples.size() && m_options.samples[next].defined())
-            sample = m_options.samples[next];
-        ++next;
-        m_result.graph.inputs.push_back(std::move(input));
-        arguments.push_back(Value::dynamic(m_result.graph.inputs.back().value, std::move(sample)));
+        const bool tensor = declared.type()->isSubtypeOf(*c10::TensorType::get());
+        if (!tensor && declared.default_value())
+            arguments.push_back(fromConstant(*declared.default_value()));
+        else
+            arguments.push_back(addInput(declared.name(), declared.type(), graph.inputs()[i]));
     }
 }
 
-void Walker::addOutput(const ValuePtr &value)
+/// The leaves of lists, tuples and dictionaries are inputs of the graph: "state.0", "batch.image".
+ValuePtr Walker::addInput(const std::string &name, const c10::TypePtr &type, const jit::Value *value)
 {
+    const std::string number = numberName(type);
+    if (isTensor(type) || !number.empty()) {
+        GraphInput input;
+        input.value = m_result.graph.addValue(name);
+        input.info.name = name;
+        input.info.dtype = number;
+        std::optional<c10::IValue> sample;
+        if (m_nextSample < m_options.samples.size() && m_options.samples[m_nextSample].defined())
+            sample = number.empty() ? c10::IValue(m_options.samples[m_nextSample]) : numberSample(number);
+        ++m_nextSample;
+        m_result.graph.inputs.push_back(std::move(input));
+        return Value::dynamic(m_result.graph.inputs.back().value, std::move(sample));
+    }
+    const Reads reads = value ? readsOf(value) : Reads{};
+    if (type->kind() == c10::TypeKind::TupleType) {
+        Values items;
+        const auto elements = type->castRaw<c10::TupleType>()->elements();
+        for (std::size_t i = 0; i < elements.size(); ++i) {
+            const std::string field = fieldName(type, i);
+            items.push_back(addInput(name + "." + (field.empty() ? std::to_string(i) : field), elements[i], nullptr));
+        }
+        return Value::container(Value::Kind::Tuple, std::move(items), type);
+    }
+    if (type->kind() == c10::TypeKind::ListType) {
+        // A list says nowhere how long it is: as long as the program reads, else two.
+        const std::int64_t count = reads.count > 0 ? std::min<std::int64_t>(reads.count, 64) : 2;
+        Values items;
+        for (std::int64_t i = 0; i < count; ++i)
+            items.push_back(addInput(name + "." + std::to_string(i), type->castRaw<c10::ListType>()->getElementType(), nullptr));
+        return Value::container(Value::Kind::List, std::move(items), type);
+    }
+    if (type->kind() == c10::TypeKind::DictType && !reads.keys.empty()) {
+        auto dict = Value::container(Value::Kind::Dict, {}, type);
+        for (const std::string &key : reads.keys) {
+            dict->keys.emplace_back(key);
+            dict->items.push_back(addInput(name + "." + key, type->castRaw<c10::DictType>()->getValueType(), nullptr));
+        }
+        return dict;
+    }
+    issue("input " + name + " of type " + type->str());
+    return Value::unknown("input " + name);
+}
+
+void Walker::addOutput(const ValuePtr &value, const std::string &name)
+{
+    const auto inner = [&](const std::string &part) { return name.empty() ? part : name + "." + part; };
     if (value->kind == Value::Kind::List || value->kind == Value::Kind::Tuple || value->kind == Value::Kind::Dict) {
-        for (const ValuePtr &item : value->items)
-            addOutput(item);
+        for (std::size_t i = 0; i < value->items.size(); ++i) {
+            std::string part = value->kind == Value::Kind::Tuple ? fieldName(value->type, i) : std::string();
+            if (value->kind == Value::Kind::Dict)
+                part = value->keys[i].isString() ? value->keys[i].toStringRef() : std::to_string(i);
+            // Unnamed results of the network itself are counted through.
+            if (part.empty() && !name.empty())
+                part = std::to_string(i);
+            addOutput(value->items[i], part.empty() ? std::string() : inner(part));
+        }
         return;
     }
+    const bool list = value->kind == Value::Kind::Dynamic && value->sample && value->sample->isList();
+    if (list && !value->growing) {
+        const auto samples = value->sample->toListRef().vec();
+        for (std::size_t i = 0; i < samples.size(); ++i)
+            addOutput(emitGlue("prim::getitem", {value, Value::ofConstant(std::int64_t(i))}, samples[i]),
+                      name.empty() ? name : inner(std::to_string(i)));
+        return;
+    }
+    if (value->kind == Value::Kind::Dynamic && value->growing)
+        issue("an output that is a list whose length depends on the input");
     if (value->kind == Value::Kind::Unknown)
         issue(value->reason);
     if (value->kind == Value::Kind::Unknown || value->kind == Value::Kind::Object || isNone(*value))
@@ -209,13 +294,28 @@ void Walker::addOutput(const ValuePtr &value)
     Graph &graph = m_result.graph;
     m_result.outputs.push_back(sampleOf(*value));
     graph.outputs.push_back(argumentFor(value));
-    graph.outputNames.push_back("out" + std::to_string(graph.outputNames.size()));
+    graph.outputNames.push_back(name.empty() ? "out" + std::to_string(graph.outputNames.size()) : name);
 }
 
 void Walker::issue(std::string text)
 {
     if (std::ranges::find(m_result.issues, text) == m_result.issues.end())
         m_result.issues.push_back(std::move(text));
+}
+
+void Walker::set(const jit::Value *value, ValuePtr known)
+{
+    // Where something was made decides whether a change of it leaves the body that is being walked.
+    const auto mark = [&](Value &part, const auto &self) -> void {
+        if (part.scope >= 0)
+            return;
+        part.scope = int(m_growing.size());
+        for (const ValuePtr &item : part.items)
+            self(*item, self);
+    };
+    if (known)
+        mark(*known, mark);
+    m_values[value] = std::move(known);
 }
 
 ValuePtr Walker::get(const jit::Value *value) const
@@ -300,10 +400,8 @@ bool Walker::runGetAttr(const Node *node)
         child->constant = value;
         child->path = path;
         set(node->output(), std::move(child));
-    } else if (value.isTensor() && value.toTensor().defined() && m_tensors.byName.contains(path)) {
-        set(node->output(), m_parameterValues[m_tensors.byName.at(path)]);
     } else {
-        set(node->output(), m_attributes[path] = fromAttribute(value));
+        set(node->output(), attributeAt(path));
     }
     return true;
 }
@@ -328,8 +426,11 @@ bool Walker::runSetAttr(const Node *node)
 {
     const ValuePtr object = get(node->inputs()[0]);
     const std::string attribute = node->s(c10::attr::name);
-    if (object->kind == Value::Kind::Object)
-        m_attributes[object->path.empty() ? attribute : object->path + "." + attribute] = get(node->inputs()[1]);
+    if (object->kind == Value::Kind::Object) {
+        const std::string path = object->path.empty() ? attribute : object->path + "." + attribute;
+        m_assigned.emplace(path, attributeAt(path));
+        m_attributes[path] = get(node->inputs()[1]);
+    }
     return true;
 }
 
@@ -355,118 +456,6 @@ bool Walker::runCallMethod(const Node *node)
     return true;
 }
 
-std::optional<Walker::Values> Walker::tryBlock(const Block *block)
-{
-    if (alwaysRaises(block))
-        return {};
-    try {
-        return runBlock(block);
-    } catch (const SampleRefused &) {
-        return {};
-    }
-}
-
-ValuePtr Walker::merge(const Node *node, const ValuePtr &condition, const ValuePtr &a, const ValuePtr &b, std::size_t output)
-{
-    if (a == b || node->outputs()[output]->uses().empty())
-        return a;
-    if (a->kind == Value::Kind::Dynamic && b->kind == Value::Kind::Dynamic && a->id == b->id)
-        return a;
-    if (isScalar(*a) && isScalar(*b)) {
-        if (a->kind == Value::Kind::Constant && b->kind == Value::Kind::Constant && a->constant == b->constant)
-            return a;
-        std::optional<c10::IValue> sample;
-        if (condition->sample && condition->sample->isBool())
-            sample = sampleOf(condition->sample->toBool() ? *a : *b);
-        return emitGlue("prim::ite", {condition, a, b}, std::move(sample));
-    }
-    return {};
-}
-
-bool Walker::runIf(const Node *node)
-{
-    const ValuePtr condition = get(node->input());
-    const Block *yes = node->blocks()[0], *no = node->blocks()[1];
-    auto setOutputs = [&](const Values &values) {
-        for (std::size_t i = 0; i < values.size(); ++i)
-            set(node->outputs()[i], values[i]);
-    };
-    if (const auto known = constantOf(*condition); known && known->isBool()) {
-        setOutputs(runBlock(known->toBool() ? yes : no));
-        return true;
-    }
-    // A branch that can only raise is a check: what runs without an error took the other one.
-    if (alwaysRaises(yes) || alwaysRaises(no)) {
-        setOutputs(runBlock(alwaysRaises(yes) ? no : yes));
-        return true;
-    }
-    const Node *source = node->input()->node();
-    if ((source->kind() == c10::aten::Bool || source->kind() == c10::aten::__not__) && !source->inputs().empty())
-        source = source->input(0)->node();
-    std::string text = withPlace(std::string("a branch that depends on ") + operatorName(source), node);
-    if (const std::string *reason = unknownPart(*condition))
-        text = *reason;
-    const bool effects = hasEffects(yes) || hasEffects(no);
-    const auto a = tryBlock(yes), b = tryBlock(no);
-    if (a.has_value() != b.has_value() && !effects) {
-        setOutputs(a ? *a : *b);
-        return true;
-    }
-    bool bad = effects || !a;
-    for (std::size_t i = 0; i < node->outputs().size(); ++i) {
-        ValuePtr merged;
-        if (a && b && condition->kind != Value::Kind::Unknown)
-            merged = merge(node, condition, (*a)[i], (*b)[i], i);
-        if (!merged) {
-            merged = Value::unknown(text);
-            bad = true;
-        }
-        set(node->outputs()[i], merged);
-    }
-    if (bad)
-        issue(text);
-    return true;
-}
-
-bool Walker::runLoop(const Node *node)
-{
-    const Block *body = node->blocks()[0];
-    const Values given = arguments(node);
-    Values carried(given.begin() + 2, given.end());
-    const auto trips = constantOf(*given[0]);
-    ValuePtr going = given[1];
-    const std::string text = withPlace("a loop whose length depends on the input", node);
-    auto giveUp = [&] {
-        issue(text);
-        for (std::size_t i = 0; i < body->inputs().size(); ++i)
-            set(body->inputs()[i], Value::unknown(text));
-        tryBlock(body);   // what else in there cannot be expressed
-        carried.assign(carried.size(), Value::unknown(text));
-    };
-    if (!trips || !trips->isInt()) {
-        giveUp();
-    } else {
-        for (std::int64_t trip = 0; trip < trips->toInt(); ++trip) {
-            const auto go = constantOf(*going);
-            if (!go || !go->isBool()) {
-                giveUp();
-                break;
-            }
-            if (!go->toBool())
-                break;
-            set(body->inputs()[0], Value::ofConstant(trip));
-            for (std::size_t i = 0; i < carried.size(); ++i)
-                set(body->inputs()[i + 1], carried[i]);
-            const Values results = runBlock(body);
-            going = results[0];
-            carried.assign(results.begin() + 1, results.end());
-        }
-    }
-    for (std::size_t i = 0; i < carried.size(); ++i)
-        set(node->outputs()[i], carried[i]);
-    return true;
-}
-
 bool Walker::runRaise(const Node *node)
 {
     const auto message = constantOf(*get(node->inputs()[0]));
@@ -483,6 +472,7 @@ bool Walker::foldMutation(const Node *node)
     const bool container = given[0]->kind == Value::Kind::List || given[0]->kind == Value::Kind::Dict;
     if (!container)
         return false;
+    willChange(given[0]);
     jit::Stack stack;
     for (const ValuePtr &value : given) {
         auto constant = constantOf(*value);
@@ -516,8 +506,12 @@ bool Walker::fold(const Node *node)
             return false;
         stack.push_back(std::move(*constant));
     }
-    // Nodes that read the tensor as it was stand already: the change becomes a node too.
+    // Inside of a body that may not run, or run often, nothing from outside changes while it is read.
     const c10::FunctionSchema *schema = node->maybeSchema();
+    if (schema && schema->is_mutable() && !stack.empty() && stack[0].isTensor()
+        && get(node->inputs()[0])->scope < int(m_growing.size()))
+        return false;
+    // Nodes that read the tensor as it was stand already: the change becomes a node too.
     if (schema && schema->is_mutable() && !stack.empty() && stack[0].isTensor() &&
         std::ranges::any_of(m_lifted, [&](const auto &entry) {
             return entry.first->has_storage() && entry.first->storage().unsafeGetStorageImpl() == storageOf(stack[0].toTensor());
@@ -597,7 +591,18 @@ void Walker::emitOperator(const Node *node)
         if (sample)
             known = (*sample)[i];
         outputs.push_back(m_result.graph.addValue(node->outputs()[i]->debugName()));
-        set(node->outputs()[i], known && known->isNone() ? Value::ofConstant({}) : Value::dynamic(outputs.back(), known));
+        const bool grows = node->outputs()[i]->type()->kind() == c10::TypeKind::ListType
+            && std::ranges::any_of(given, [](const ValuePtr &value) { return value->growing; });
+        ValuePtr made = known && known->isNone() ? Value::ofConstant({}) : Value::dynamic(outputs.back(), known);
+        made->growing = grows;
+        set(node->outputs()[i], std::move(made));
+    }
+    // An operator in place returns what it changed: another name of the same tensor.
+    const c10::AliasInfo *self = schema->arguments().empty() ? nullptr : schema->arguments()[0].alias_info();
+    if (self && self->isWrite() && node->outputs().size() == 1 && given[0]->kind == Value::Kind::Dynamic) {
+        if (const ValuePtr after = get(node->output()); after->sample)
+            given[0]->sample = after->sample;
+        set(node->output(), given[0]);
     }
     if (!m_options.emit)
         return;

@@ -3,7 +3,8 @@
 
 // Turns a TorchScript program into a Graph by walking it once, as an interpreter would, over values of which some are
 // constants and some are computed later: control flow over constants, module attributes, ranks and dtypes is followed,
-// loops are unrolled, Python's lists vanish, and each operator on a computed value becomes a node.
+// loops are unrolled, Python's lists vanish, and each operator on a computed value becomes a node. Branches and loops
+// that data decide become nodes with graphs of their own (graph/subgraph.h, torchscript_control.cpp).
 
 #include "frontends/torchscript_value.h"
 
@@ -75,8 +76,6 @@ private:
     bool runIf(const Node *node);
     bool runLoop(const Node *node);
     bool runRaise(const Node *node);
-    std::optional<Values> tryBlock(const Block *block);
-    ValuePtr merge(const Node *node, const ValuePtr &condition, const ValuePtr &a, const ValuePtr &b, std::size_t output);
     bool fold(const Node *node);
     bool foldMutation(const Node *node);
     void emitOperator(const Node *node);
@@ -85,7 +84,31 @@ private:
     Argument argumentFor(const ValuePtr &value);
     ValueId lift(const at::Tensor &tensor);
     void addInputs(torch::jit::Graph &graph, Values &arguments);
-    void addOutput(const ValuePtr &value);
+    ValuePtr addInput(const std::string &name, const c10::TypePtr &type, const torch::jit::Value *value);
+    void addOutput(const ValuePtr &value, const std::string &name);
+
+    // torchscript_control.cpp: branches and loops that data decide
+    struct Body;
+    struct Leaf;
+    struct Loop;
+    Body walkBody(const Block *block);
+    void branch(const Node *node, const ValuePtr &condition);
+    void takeBranch(const Node *node, Body &body);
+    bool chooseNumbers(const Node *node, const ValuePtr &condition, Body &yes, Body &no);
+    ValuePtr merge(const std::optional<bool> &taken, const ValuePtr &a, const ValuePtr &b, std::vector<Leaf> &leaves);
+    void emitIf(const Node *node, const ValuePtr &condition, Body &yes, Body &no, const std::vector<Leaf> &leaves);
+    Argument argumentIn(Body &body, const ValuePtr &value);
+    void loop(const Node *node, std::int64_t done, const ValuePtr &trips, const ValuePtr &going, const Values &carried);
+    bool walkLoop(Loop &loop, Body &body);
+    void emitLoop(Loop &loop, Body &body);
+    ValuePtr openLeaves(const ValuePtr &value, std::vector<Leaf> &leaves);
+    void closeLeaves(const ValuePtr &inside, const ValuePtr &result, std::size_t &next, std::vector<Leaf> &leaves);
+    ValuePtr afterLoop(const ValuePtr &inside, std::size_t &next, const std::vector<Leaf> &leaves);
+    void makeGrowing(const ValuePtr &list);
+    void willChange(const ValuePtr &container);
+    void replaceList(const ValuePtr &list, ValuePtr changed);
+    ValuePtr attributeAt(const std::string &path);
+    void emitNode(bitwright::Result<bitwright::Node> made, const torch::jit::Node *node);
 
     // torchscript_builtins.cpp: containers and what is known without running
     static const std::unordered_map<std::string, Handler> &handlers();
@@ -118,10 +141,13 @@ private:
     bool runCopyList(const Node *node);
     bool runContains(const Node *node);
     bool runDictParts(const Node *node);
+    bool appendGrowing(const ValuePtr &list, const ValuePtr &items);
+    bool popGrowing(const Node *node, const Values &given);
+    bool setGrowing(const Values &given);
 
     ValuePtr get(const torch::jit::Value *value) const;
     Values arguments(const Node *node) const;
-    void set(const torch::jit::Value *value, ValuePtr known) { m_values[value] = std::move(known); }
+    void set(const torch::jit::Value *value, ValuePtr known);
     void setConstant(const Node *node, c10::IValue value) { set(node->output(), Value::ofConstant(std::move(value))); }
     void issue(std::string text);
 
@@ -136,8 +162,16 @@ private:
     std::unordered_set<const void *> m_changed;                  // storages of constants changed by computed values
     std::unordered_map<std::string, std::shared_ptr<torch::jit::Graph>> m_methods;
     std::vector<at::Tensor> m_kept;                              // so that addresses stay unique
+    std::unordered_map<std::string, ValuePtr> m_assigned;         // attributes that the body being walked sets: as they were
+    std::vector<std::vector<ValuePtr>> m_growing;                // by depth of bodies: lists from outside that it may change
+    std::size_t m_nextSample = 0;
     std::int64_t m_steps = 0;
 };
+
+/// "aten::add.Tensor".
+std::string operatorName(const torch::jit::Node *node);
+/// `what` with the place of a node behind it.
+std::string withPlace(std::string what, const torch::jit::Node *node);
 
 /// "file.py line 12" or an empty string.
 std::string placeOf(const torch::jit::Node *node);

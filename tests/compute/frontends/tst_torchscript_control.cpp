@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "control_cases.h"
+#include "frontends/frontend.h"
+#include "frontends/rows.h"
+#include "graph/subgraph.h"
+
+#include <ATen/Parallel.h>
+
+using namespace bitwright;
+using namespace bitwright::testing;
+
+namespace {
+
+std::string g_folder;
+
+const std::vector<const char *> kNetworks{
+    "branch",    "while",         "early_return", "time_steps", "nested",  "in_place",  "stateful", "optional_state",
+    "odd_sizes", "carried_tuple", "dict_in_out",  "lists_and_tuples", "numbers", "recurrent",
+    "recurrent_traced", "dict_in_out_traced", "lists_and_tuples_traced"};
+
+const Result<Graph> &loadOnce(const std::string &name)
+{
+    static std::map<std::string, Result<Graph>> loaded;
+    const auto found = loaded.find(name);
+    return found != loaded.end() ? found->second
+                                 : loaded.emplace(name, torchscriptFrontend().load(g_folder + "/" + name + ".pt", {})).first->second;
+}
+
+int countOf(const Graph &graph, const std::string &op)
+{
+    return int(std::ranges::count(graph.nodes, op, &Node::op));
+}
+
+} // namespace
+
+class TestTorchScriptControl : public QObject {
+    Q_OBJECT
+
+private Q_SLOTS:
+    void initTestCase()
+    {
+        at::set_num_threads(1);
+        g_folder = controlFolder();
+        QVERIFY2(!g_folder.empty(), "make_control.py failed");
+    }
+
+    void outputs_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char *name : kNetworks)
+            QTest::newRow(name) << QString::fromLatin1(name);
+    }
+    void outputs()
+    {
+        QFETCH(QString, name);
+        const auto &graph = loadOnce(name.toStdString());
+        QVERIFY2(graph.has_value(), graph ? "" : graph.error().message.c_str());
+        compareCases(*graph, readExpected(g_folder + "/" + name.toStdString() + ".expected"));
+    }
+
+    void dataDecides()
+    {
+        const auto &branch = loadOnce("branch"), &loop = loadOnce("while"), &numbers = loadOnce("odd_sizes");
+        QVERIFY(branch && loop && numbers);
+        QCOMPARE(countOf(*branch, "prim::If"), 1);
+        QVERIFY(countOf(*loop, "prim::Loop") == 1);
+        // A branch that pads needs bodies, one that only picks a number does not.
+        QCOMPARE(countOf(*numbers, "prim::If"), 1);
+        QCOMPARE(countOf(*numbers, "prim::ite"), 1);
+    }
+
+    // Layers inside of a branch keep their parameters in the outermost graph, where they get gradients.
+    void parametersOfBodiesAreTrained()
+    {
+        const auto &graph = loadOnce("branch");
+        QVERIFY(graph.has_value());
+        for (const char *name : {"a.weight", "a.bias", "b.weight", "b.bias", "norm.weight", "last.weight"})
+            QVERIFY2(graph->parameter(name) && graph->parameter(name)->trainable, name);
+        for (const Node &node : graph->nodes)
+            for (const auto &body : bodiesOf(node))
+                QVERIFY(body->parameters.empty());
+        const Executor executor(std::make_shared<Graph>(*graph));
+        for (const bool positive : {true, false}) {
+            ParameterMap leaves;
+            for (const Parameter &parameter : graph->parameters)
+                if (parameter.trainable)
+                    leaves[parameter.name] = parameter.tensor.clone().requires_grad_(true);
+            const std::vector<c10::IValue> inputs{at::full({3, 4}, positive ? 1.0 : -1.0)};
+            const auto results = executor.run(inputs, executor.bind(leaves));
+            QVERIFY2(results.has_value(), results ? "" : results.error().message.c_str());
+            results->front().toTensor().sum().backward();
+            QCOMPARE(leaves.at("a.weight").grad().defined(), positive);
+            QCOMPARE(leaves.at("b.weight").grad().defined(), !positive);
+            QVERIFY(leaves.at("last.weight").grad().abs().sum().item<double>() > 0);
+        }
+    }
+
+    void bodiesRunInTheModeOfThePass()
+    {
+        const auto &graph = loadOnce("branch");
+        QVERIFY(graph.has_value());
+        ParameterMap own;
+        for (const Parameter &parameter : graph->parameters)
+            own[parameter.name] = parameter.tensor.clone();
+        const Executor executor(std::make_shared<Graph>(*graph));
+        const at::NoGradGuard noGrad;
+        const std::vector<c10::IValue> inputs{-at::rand({8, 4})};
+        RunOptions options;
+        options.training = true;
+        for (const bool mutate : {false, true}) {
+            options.mutateBuffers = mutate;
+            const auto a = executor.run(inputs, executor.bind(own), options), b = executor.run(inputs, executor.bind(own), options);
+            QVERIFY(a && b);
+            QVERIFY(!at::equal(a->front().toTensor(), b->front().toTensor()));   // dropout
+            QCOMPARE(at::equal(own.at("norm.running_mean"), graph->parameter("norm.running_mean")->tensor), !mutate);
+        }
+    }
+
+    void namesOfInputsAndOutputs()
+    {
+        const auto &dict = loadOnce("dict_in_out"), &lists = loadOnce("lists_and_tuples"), &numbers = loadOnce("numbers");
+        QVERIFY(dict && lists && numbers);
+        const auto inputs = [](const Graph &graph) {
+            QStringList names;
+            for (const GraphInput &input : graph.inputs)
+                names << QString::fromStdString(input.info.name);
+            return names.join(QLatin1Char(' '));
+        };
+        const auto outputs = [](const Graph &graph) {
+            QStringList names;
+            for (const std::string &name : graph.outputNames)
+                names << QString::fromStdString(name);
+            return names.join(QLatin1Char(' '));
+        };
+        QCOMPARE(inputs(*dict), QStringLiteral("batch.image batch.words"));
+        QCOMPARE(outputs(*dict), QStringLiteral("sum difference"));
+        QCOMPARE(inputs(*lists), QStringLiteral("x.0 x.1 state.0 state.1"));
+        QCOMPARE(inputs(*numbers), QStringLiteral("x times scale flip"));
+        QCOMPARE(numbers->inputs[1].info.dtype, std::string("int"));
+        QCOMPARE(numbers->inputs[2].info.dtype, std::string("float"));
+        QCOMPARE(numbers->inputs[3].info.dtype, std::string("bool"));
+    }
+
+    void aLoopWithoutEndIsStopped()
+    {
+        const auto &graph = loadOnce("carried_tuple");
+        QVERIFY(graph.has_value());
+        const Executor executor(std::make_shared<Graph>(*graph));
+        const at::NoGradGuard noGrad;
+        std::stop_source source;
+        source.request_stop();
+        RunOptions options;
+        options.stop = source.get_token();
+        const std::vector<c10::IValue> inputs{at::ones({2, 4})};
+        const auto stopped = executor.run(inputs, executor.bind(), options);
+        QVERIFY(!stopped && isCancelled(stopped.error()));
+    }
+};
+
+QTEST_APPLESS_MAIN(TestTorchScriptControl)
+#include "tst_torchscript_control.moc"
