@@ -321,12 +321,12 @@ def clone(value):
     return value
 
 
-def expected(model, cases):
+def expected(model, cases, ordered=leaves):
     values = {}
     for i, inputs in enumerate(cases):
         with torch.no_grad():
             answers = model(*clone(list(inputs)))
-        for j, leaf in enumerate(leaves(list(inputs))):
+        for j, leaf in enumerate(ordered(list(inputs))):
             values[f"{i}/in{j}"] = leaf
         for j, leaf in enumerate(results(answers)):
             values[f"{i}/out{j}"] = leaf
@@ -432,6 +432,27 @@ class Structured(nn.Module):
         return {"y": y, "parts": [y.sum(1), (a, b - batch["bias"])], "none": nothing}
 
 
+class Mapped(nn.Module):
+    """An operator with a graph of its own that nobody here runs."""
+
+    def forward(self, x):
+        return torch._higher_order_ops.map(lambda row: row.sin() + 1, x)
+
+
+class Modes(nn.Module):
+    """A part without gradients is a graph of its own, in a branch as well."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        with torch.no_grad():
+            scale = x.abs().amax(1, keepdim=True)
+            y = x / scale
+        return self.fc(y) * scale
+
+
 def pt2(out):
     torch.manual_seed(12)
     dim = torch.export.Dim
@@ -439,7 +460,7 @@ def pt2(out):
 
     def write(name, model, cases, shapes, example=None):
         model.eval()
-        torch.save(expected(model, cases), out / f"{name}.expected")
+        torch.save(expected(model, cases, results), out / f"{name}.expected")
         program = torch.export.export(model, clone(tuple(example or cases[0])), dynamic_shapes=shapes)
         torch.export.save(program, str(out / f"{name}.pt2"))
 
@@ -450,6 +471,8 @@ def pt2(out):
                                       (torch.randn(2, 4), torch.tensor(0))], ({0: batch}, None))
     write("symbolic", Symbolic(), [(torch.randn(2, 2, 6, 8),), (torch.randn(3, 2, 4, 4),), (torch.randn(1, 2, 10, 6),)],
           ({0: batch, 2: 2 * dim("h", min=1, max=50), 3: 2 * dim("w", min=1, max=50)},), (torch.randn(3, 2, 6, 8),))
+    write("modes", Modes(), [(torch.randn(3, 4),), (torch.randn(1, 4),)], ({0: batch},))
+    torch.export.save(torch.export.export(Mapped(), (torch.randn(3, 4),)), str(out / "mapped.pt2"))
     write("scalar_inputs", ScalarInputs(), [(torch.randn(3, 4), 2, 1.5), (torch.randn(2, 4), 3, 1.5)],
           ({0: batch}, torch.export.Dim.DYNAMIC, None))
     write("structured", Structured(), [((torch.randn(3, 4), [torch.randn(3, 4), torch.randn(3, 4)]),

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // torch.export's .pt2: a zip archive of JSON and raw weights, read without Python.
 #include "base/replace_file.h"
-#include "frontends/pt2_archive.h"
+#include "frontends/pt2_reader.h"
 #include "frontends/rows.h"
-#include "graph/node_builder.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/grad_mode.h>
@@ -18,11 +17,9 @@
 
 namespace bitwright {
 
-namespace {
-
 using nlohmann::json;
 
-const json &get(const json &value, const char *key)
+const json &pt2Member(const json &value, const char *key)
 {
     static const json kNothing;
     if (!value.is_object())
@@ -31,10 +28,12 @@ const json &get(const json &value, const char *key)
     return found == value.end() ? kNothing : *found;
 }
 
-std::string textOf(const json &value) { return value.is_string() ? value.get<std::string>() : std::string(); }
+std::string pt2Text(const json &value)
+{
+    return value.is_string() ? value.get<std::string>() : std::string();
+}
 
-/// "torch.ops.aten.conv2d.default" → "aten::conv2d"; Python's own operators → our glue; "" where there is none.
-std::string operatorOf(const std::string &target)
+std::string pt2Operator(const std::string &target)
 {
     static const std::unordered_map<std::string, std::string> kGlue{
         {"_operator.add", "add"}, {"_operator.sub", "sub"}, {"_operator.mul", "mul"}, {"_operator.floordiv", "floordiv"},
@@ -60,6 +59,11 @@ std::string operatorOf(const std::string &target)
     return name;
 }
 
+namespace {
+
+const json &get(const json &value, const char *key) { return pt2Member(value, key); }
+std::string textOf(const json &value) { return pt2Text(value); }
+
 c10::IValue floatOf(const json &value)
 {
     if (value.is_number())
@@ -70,36 +74,12 @@ c10::IValue floatOf(const json &value)
     return std::nan("");
 }
 
-/// Builds a Graph from the JSON of one exported program.
-class Pt2Reader {
-public:
-    Pt2Reader(const Pt2Archive &archive, const JobContext &context) : m_archive(archive), m_context(context) {}
-    Result<Graph> read(const json &program);
-
-private:
-    Status readInputs(const json &specs, const json &metas);
-    Status readParameter(const std::string &argument, const std::string &name, bool trainable);
-    Status readUserInput(const json &argument, const json &metas);
-    Status checkOperators(const json &nodes) const;
-    Status readNode(const json &node);
-    Status readOutputs(const json &specs);
-    Result<std::vector<ValueId>> nodeOutputs(const json &outputs, std::vector<ValueId> &unpacked);
-    Result<Argument> argument(const json &value) const;
-    Result<Argument> listArgument(const std::string &kind, const json &content) const;
-    Result<Argument> named(const std::string &name) const;
-    ValueId define(const std::string &name);
-
-    const Pt2Archive &m_archive;
-    const JobContext &m_context;
-    Graph m_graph;
-    std::unordered_map<std::string, ValueId> m_values;
-    std::vector<std::pair<Pt2Weight, ValueId>> m_loaded;   ///< tied weights are one parameter
-};
+} // namespace
 
 ValueId Pt2Reader::define(const std::string &name)
 {
     const ValueId value = m_graph.addValue(name);
-    m_values[name] = value;
+    m_values[name] = Argument::of(value);
     return value;
 }
 
@@ -108,7 +88,7 @@ Result<Argument> Pt2Reader::named(const std::string &name) const
     const auto found = m_values.find(name);
     if (found == m_values.end())
         return fail(ErrorKind::Parse, "value " + name + " is used before it is made");
-    return Argument::of(found->second);
+    return found->second;
 }
 
 Result<Argument> Pt2Reader::listArgument(const std::string &kind, const json &content) const
@@ -186,7 +166,7 @@ Status Pt2Reader::readParameter(const std::string &argument, const std::string &
         return fail(ErrorKind::Parse, "weight " + name + " is missing");
     const auto tied = std::ranges::find(m_loaded, found->second, &std::pair<Pt2Weight, ValueId>::first);
     if (tied != m_loaded.end() && trainable) {
-        m_values[argument] = tied->second;
+        m_values[argument] = Argument::of(tied->second);
         return {};
     }
     BW_ASSIGN(at::Tensor tensor, m_archive.tensor(found->second));
@@ -249,36 +229,10 @@ Status Pt2Reader::readInputs(const json &specs, const json &metas)
         else if (const json &input = get(spec, "user_input"); input.is_object())
             BW_CHECK(readUserInput(get(input, "arg"), metas));
         else if (!get(spec, "constant_input").is_object())
-            return fail(ErrorKind::Unsupported, "an input that is neither a tensor nor a number is not supported");
+            return fail(ErrorKind::Unsupported, "an input of kind " + (spec.is_object() && !spec.empty() ? spec.begin().key() : "none")
+                                                    + " is not supported; export the network with tensors and numbers as inputs");
     }
     return {};
-}
-
-/// One error that names every operator we cannot run.
-Status Pt2Reader::checkOperators(const json &nodes) const
-{
-    std::set<std::string> unknown;
-    bool control = false;
-    for (const json &node : nodes) {
-        const std::string target = textOf(get(node, "target"));
-        const std::string op = operatorOf(target);
-        if (!op.empty() && knownOperator(op))
-            continue;
-        std::string shown = target.starts_with("torch.ops.") ? target.substr(10) : target;
-        if (shown.ends_with(".default"))
-            shown.resize(shown.size() - 8);
-        unknown.insert(std::move(shown));
-        control = control || target.starts_with("torch.ops.higher_order.");
-    }
-    if (unknown.empty())
-        return {};
-    std::string list;
-    for (const std::string &name : unknown)
-        list += (list.empty() ? "" : ", ") + name;
-    return fail(ErrorKind::Unsupported,
-                "uses operators that cannot be run here: " + list
-                    + (control ? "; export the network without data-dependent control flow"
-                               : "; export it with these written in PyTorch's own operators"));
 }
 
 /// Values for a node's results; where one is a list of tensors, `unpacked` receives the names of its elements.
@@ -310,7 +264,9 @@ Result<std::vector<ValueId>> Pt2Reader::nodeOutputs(const json &outputs, std::ve
 
 Status Pt2Reader::readNode(const json &node)
 {
-    const std::string op = operatorOf(textOf(get(node, "target")));
+    if (isPt2Control(textOf(get(node, "target"))))
+        return readControl(node);
+    const std::string op = pt2Operator(textOf(get(node, "target")));
     std::string name = textOf(get(node, "name"));
     std::vector<Argument> positional;
     Keywords keywords;
@@ -335,15 +291,22 @@ Status Pt2Reader::readNode(const json &node)
     return {};
 }
 
-Status Pt2Reader::readOutputs(const json &specs)
+Status Pt2Reader::readOutputs(const json &specs, const std::vector<std::string> &names)
 {
+    const auto users = std::size_t(std::ranges::count_if(specs, [](const json &spec) { return get(spec, "user_output").is_object(); }));
+    std::size_t next = 0;
     for (const json &spec : specs) {
         const json &user = get(spec, "user_output"), &loss = get(spec, "loss_output");
         if (!user.is_object() && !loss.is_object())
             continue;   // mutated buffers: their new values are not the network's answer
+        const std::size_t leaf = user.is_object() ? next++ : users;
+        if (!get(get(user, "arg"), "as_none").is_null())
+            continue;
         const json described = user.is_object() ? get(user, "arg") : json{{"as_tensor", get(loss, "arg")}};
         BW_ASSIGN(Argument output, argument(described));
-        std::string name = output.kind == Argument::Kind::Value ? m_graph.valueNames[std::size_t(output.value)] : "";
+        std::string name = users == names.size() && leaf < users ? names[leaf] : std::string();
+        if (name.empty() && output.kind == Argument::Kind::Value)
+            name = m_graph.valueNames[std::size_t(output.value)];
         if (name.empty())
             name = "output" + std::to_string(m_graph.outputs.size());
         m_graph.outputs.push_back(std::move(output));
@@ -359,17 +322,23 @@ Result<Graph> Pt2Reader::read(const json &program)
     if (!nodes.is_array() || !get(signature, "output_specs").is_array())
         return fail(ErrorKind::Parse, "the program has no graph; copy or save the file again");
     m_graph.format = "pt2";
-    BW_CHECK(checkOperators(nodes));
+    BW_CHECK(checkPt2Operators(nodes));
     BW_CHECK(readInputs(get(signature, "input_specs"), get(graph, "tensor_values")));
     for (const json &node : nodes) {
         const auto status = readNode(node);
         if (!status)
             return fail(status.error().kind, "node " + textOf(get(node, "name")) + ", " + status.error().message);
     }
-    BW_CHECK(readOutputs(get(signature, "output_specs")));
+    std::string structure;
+    for (const json &call : get(module, "module_call_graph"))
+        if (textOf(get(call, "fqn")).empty())
+            structure = textOf(get(get(call, "signature"), "out_spec"));
+    BW_CHECK(readOutputs(get(signature, "output_specs"), pt2LeafNames(structure)));
     BW_CHECK(normalize(m_graph));
     return std::move(m_graph);
 }
+
+namespace {
 
 bool probePt2(const std::string &path)
 {
