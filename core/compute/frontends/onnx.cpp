@@ -26,7 +26,7 @@ Status declareInputs(OnnxReader &reader, const onnx::Model &model, Graph &graph,
         made.info.dtype = onnx::dataTypeName(input.type);
         for (const onnx::Dimension &dimension : input.shape)
             made.info.shape.push_back(dimension.value >= 0 && dimension.name.empty() ? dimension.value : -1);
-        reader.declareInput(input.name, made.value, input.hasShape ? std::int64_t(input.shape.size()) : -1);
+        reader.declareInput(input.name, made.value, input.hasShape ? std::int64_t(input.shape.size()) : -1, input.type);
         graph.inputs.push_back(std::move(made));
     }
     return {};
@@ -72,8 +72,7 @@ Result<Graph> build(onnx::Model &model, const JobContext &context)
     }
     for (const auto *values : {&model.graph.values, &model.graph.outputs})
         for (const onnx::ValueInfo &value : *values)
-            if (value.hasShape)
-                reader.declareRank(value.name, std::int64_t(value.shape.size()));
+            reader.declareValue(value);
     BW_CHECK(declareInputs(reader, model, graph, initializers));
     BW_CHECK(readNodes(reader, model, graph, context));
     for (const onnx::ValueInfo &output : model.graph.outputs) {

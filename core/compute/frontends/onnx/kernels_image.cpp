@@ -85,9 +85,6 @@ std::pair<Tensor, Tensor> resampler(const OnnxCall &call, const Line &line)
             const double t = (double(j) - x) * shrink, weight = isCubic ? cubic(t) : linear(t);
             if (weight == 0 || (exclude && (j < 0 || j >= line.in)))
                 continue;
-            // Antialiasing, as excluding, leaves out what lies beyond the edge; else the edge is repeated.
-            if (antialias && (j < 0 || j >= line.in) && !isCubic)
-                continue;
             row[std::size_t(std::clamp<std::int64_t>(j, 0, line.in - 1))] += weight;
             total += weight;
         }

@@ -434,7 +434,7 @@ OnnxValues attention(const OnnxCall &call, const OnnxValues &in)
     Tensor scores = at::matmul(q * std::sqrt(scale), k.transpose(-1, -2) * std::sqrt(scale));
     Tensor shown = scores;
     const double inf = std::numeric_limits<double>::infinity();
-    Tensor bias = at::zeros({queries, keys}, q.options());
+    Tensor bias = at::zeros({1, 1, queries, keys}, q.options());
     if (given(in, 3)) {
         Tensor mask = tensorIn(in, 3);
         // A mask that ends early hides the keys behind its end.
@@ -447,23 +447,28 @@ OnnxValues attention(const OnnxCall &call, const OnnxValues &in)
             bias = missing > 0 ? at::constant_pad_nd(mask, {0, missing}, -inf) : mask;
         }
     }
-    if (call.integer("is_causal", 0) != 0) {
-        Tensor offset = at::full({1, 1, 1, 1}, past, at::kLong);
-        if (given(in, 6))   // lengths of the caches that are in use: the queries are the last of them
-            offset = (tensorIn(in, 6).to(at::kLong) - queries).reshape({-1, 1, 1, 1});
-        const Tensor later = at::arange(keys).reshape({1, 1, 1, -1}) > at::arange(queries).reshape({1, 1, -1, 1}) + offset;
-        bias = at::where(later, at::scalar_tensor(-inf, q.options()), bias);
-    }
+    // How far a key lies behind (positive: after) its query.
+    Tensor first = at::full({1, 1, 1, 1}, past, at::kLong);
+    if (given(in, 6))   // lengths of the caches that are in use: the queries are the last of them
+        first = (tensorIn(in, 6).to(at::kLong) - queries).reshape({-1, 1, 1, 1});
+    const Tensor distance = at::arange(keys).reshape({1, 1, 1, -1}) - at::arange(queries).reshape({1, 1, -1, 1}) - first;
+    const std::int64_t left = call.integer("left_window_size", -1), right = call.integer("right_window_size", -1);
+    const auto hide = [&](const Tensor &hidden) { bias = at::where(hidden, at::scalar_tensor(-inf, q.options()), bias); };
+    if (call.integer("is_causal", 0) != 0)
+        hide(distance > 0);
+    if (left >= 0)
+        hide(distance < -left);
+    if (right >= 0)
+        hide(distance > right);
     if (given(in, 6)) {
         const Tensor hidden = at::arange(keys).reshape({1, 1, 1, -1}) >= tensorIn(in, 6).to(at::kLong).reshape({-1, 1, 1, 1});
         bias = at::where(hidden, at::scalar_tensor(-inf, q.options()), bias);
     }
     const double cap = call.number("softcap", 0);
-    const bool newOrder = true;
-    if (newOrder && cap > 0)
+    if (cap > 0)
         scores = cap * at::tanh(scores / cap);
     if (mode == 1)
-        shown = scores + bias;
+        shown = scores;
     scores = scores + bias;
     if (mode == 2)
         shown = scores;

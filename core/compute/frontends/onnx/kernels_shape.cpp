@@ -322,6 +322,8 @@ OnnxValues spaceToDepth(const OnnxCall &call, const OnnxValues &in)
 {
     const Tensor x = tensorIn(in, 0);
     const std::int64_t b = call.integer("blocksize", 1), n = x.size(0), c = x.size(1), h = x.size(2) / b, w = x.size(3) / b;
+    if (call.text("mode", "DCR") == "CRD")
+        return {x.reshape({n, c, h, b, w, b}).permute({0, 1, 3, 5, 2, 4}).reshape({n, c * b * b, h, w})};
     return {x.reshape({n, c, h, b, w, b}).permute({0, 3, 5, 1, 2, 4}).reshape({n, c * b * b, h, w})};
 }
 

@@ -12,7 +12,7 @@ namespace bitwright {
 
 namespace {
 
-bool isFloating(onnx::DataType type)
+bool isFloatingType(onnx::DataType type)
 {
     using onnx::DataType;
     return type == DataType::Float || type == DataType::Double || type == DataType::Float16 || type == DataType::BFloat16;
@@ -54,7 +54,7 @@ Result<at::Tensor> tensorOf(const onnx::Tensor &tensor, const std::shared_ptr<co
         return fail(ErrorKind::Unsupported, "tensor " + tensor.name + ", element type " +
                                                 std::to_string(std::int32_t(tensor.type)) + " is not known here");
     BW_ASSIGN(const std::int64_t count, tensor.count());
-    if (!isFloating(tensor.type)) {
+    if (!isFloatingType(tensor.type)) {
         BW_ASSIGN(const auto values, onnx::unpackIntegers(tensor));
         return at::tensor(values, at::kLong).reshape(tensor.dims).to(type);
     }
@@ -204,7 +204,7 @@ void OnnxReader::bind(const Argument &value, std::int64_t rank, std::size_t outp
         rank = declared->second;
     if (value.kind == Argument::Kind::Value && m_graph.parameterOf(value.value) < 0)
         m_graph.valueNames[std::size_t(value.value)] = name;
-    m_known[name] = {value, {}, {}, rank, onnx::DataType::Undefined};
+    m_known[name] = {value, {}, {}, rank, onnx::DataType::Undefined, false};
 }
 
 void OnnxReader::bindConstant(at::Tensor value, const std::string &parameterName, std::size_t output)
@@ -212,7 +212,7 @@ void OnnxReader::bindConstant(at::Tensor value, const std::string &parameterName
     if (output >= m_node->outputs.size())
         return;
     const std::int64_t rank = value.dim();
-    m_known[m_node->outputs[output]] = {std::nullopt, std::move(value), parameterName, rank, onnx::DataType::Undefined};
+    m_known[m_node->outputs[output]] = {std::nullopt, std::move(value), parameterName, rank, onnx::DataType::Undefined, false};
 }
 
 Status OnnxReader::emit(const std::string &op, std::vector<Argument> positional, const Keywords &keywords, std::int64_t outputRank)
@@ -222,15 +222,59 @@ Status OnnxReader::emit(const std::string &op, std::vector<Argument> positional,
     return {};
 }
 
-void OnnxReader::declareInput(const std::string &name, ValueId value, std::int64_t rank)
+void OnnxReader::declareInput(const std::string &name, ValueId value, std::int64_t rank, onnx::DataType type)
 {
-    m_known[name] = {Argument::of(value), {}, {}, rank, onnx::DataType::Undefined};
+    m_known[name] = {Argument::of(value), {}, {}, rank, type, isFloatingType(type)};
+}
+
+void OnnxReader::declareValue(const onnx::ValueInfo &info)
+{
+    if (info.hasShape)
+        m_declaredRanks[info.name] = std::int64_t(info.shape.size());
+    m_declaredTypes[info.name] = info.sequence || info.optional ? onnx::DataType::Undefined : info.type;
+}
+
+bool OnnxReader::isFloating(std::size_t index) const
+{
+    if (!has(index))
+        return false;
+    const auto found = m_known.find(m_node->inputs[index]);
+    return found != m_known.end() && (found->second.constant.defined() ? found->second.constant.is_floating_point() : found->second.floating);
+}
+
+/// What is known of the element types of the node's outputs.
+void OnnxReader::noteTypes()
+{
+    static const std::set<std::string> kOther{
+        "Shape", "Size", "ArgMax", "ArgMin", "NonZero", "QuantizeLinear", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual",
+        "And", "Or", "Xor", "Not", "IsNaN", "IsInf", "If", "Loop", "Scan", "ConstantOfShape", "OneHot", "CastLike", "EyeLike",
+        "NonMaxSuppression", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear", "SequenceAt",
+        "ConcatFromSequence", "SequenceMap", "OptionalGetElement", "Unique", "Bernoulli"};
+    bool floating = false;
+    if (m_node->op == "Cast")
+        floating = isFloatingType(onnx::DataType(integer("to", 0)));
+    else if (m_node->op == "DequantizeLinear")
+        floating = true;
+    else if (m_node->op == "Where")
+        floating = isFloating(1) || isFloating(2);
+    else if (!kOther.contains(m_node->op) && m_node->domain.empty())
+        floating = isFloating(0) || (m_node->op == "Div" && isFloating(1));
+    for (std::size_t i = 0; i < m_node->outputs.size(); ++i) {
+        const auto made = m_known.find(m_node->outputs[i]);
+        if (made == m_known.end())
+            continue;
+        const auto declared = m_declaredTypes.find(m_node->outputs[i]);
+        if (declared != m_declaredTypes.end() && declared->second != onnx::DataType::Undefined)
+            made->second.floating = isFloatingType(declared->second);
+        else
+            made->second.floating = i == 0 && floating;
+    }
 }
 
 void OnnxReader::declareConstant(const onnx::Tensor &source, at::Tensor tensor)
 {
     const std::int64_t rank = tensor.dim();
-    m_known[source.name] = {std::nullopt, std::move(tensor), source.name, rank, source.type};
+    m_known[source.name] = {std::nullopt, std::move(tensor), source.name, rank, source.type, false};
 }
 
 Result<onnx::DataType> OnnxReader::elementType(std::size_t index) const
@@ -320,6 +364,31 @@ Status OnnxReader::emitKernel(OnnxKernel kernel)
 Status OnnxReader::read(const onnx::Node &node)
 {
     m_node = &node;
+    // Types narrower than a byte are known to the file alone, not to our tensors.
+    const bool quantizes = node.op == "QuantizeLinear" && !node.attribute("output_dtype"), likens = node.op == "CastLike";
+    const auto type = quantizes || likens ? elementType(quantizes ? 2 : 1) : Result<onnx::DataType>(onnx::DataType::Undefined);
+    if (node.domain.empty() && type && onnx::storageBits(*type) > 0 && onnx::storageBits(*type) < 8) {
+        onnx::Node typed = node;
+        typed.op = likens ? "Cast" : node.op;
+        typed.attributes.push_back(onnx::Attribute::of(likens ? "to" : "output_dtype", std::int64_t(*type)));
+        auto status = readTyped(typed);
+        m_node = &node;
+        return status;
+    }
+    return readTyped(node);
+}
+
+Status OnnxReader::readTyped(const onnx::Node &node)
+{
+    m_node = &node;
+    auto status = readNode(node);
+    if (status)
+        noteTypes();
+    return status;
+}
+
+Status OnnxReader::readNode(const onnx::Node &node)
+{
     const OnnxReading reading = node.domain.empty() ? findOnnxReading(node.op) : nullptr;
     const OnnxKernel kernel = findOnnxKernel(node.domain, node.op);
     if (!reading && !kernel)
@@ -365,10 +434,9 @@ Result<BodyParts> OnnxReader::body(const char *attribute, const std::vector<Valu
             declareConstant(tensor, std::move(made));
         }
         for (std::size_t i = 0; i < inputs.size(); ++i)
-            declareInput(inner.inputs[i].name, inputs[i], inner.inputs[i].hasShape ? std::int64_t(inner.inputs[i].shape.size()) : -1);
+            declareInput(inner.inputs[i].name, inputs[i], inner.inputs[i].hasShape ? std::int64_t(inner.inputs[i].shape.size()) : -1, inner.inputs[i].type);
         for (const onnx::ValueInfo &value : inner.values)
-            if (value.hasShape)
-                declareRank(value.name, std::int64_t(value.shape.size()));
+            declareValue(value);
         for (const onnx::Node &node : inner.nodes) {
             if (auto status = read(node); !status) {
                 const std::string op = node.domain.empty() ? node.op : node.domain + "::" + node.op;

@@ -52,6 +52,8 @@ public:
     Result<std::vector<std::int64_t>> integersOf(const char *attribute, std::size_t index) const;
     /// The element type that the file gives an initializer; uint8 where the input is left out.
     Result<onnx::DataType> elementType(std::size_t index) const;
+    /// Whether an input is sure to hold floating-point numbers.
+    [[nodiscard]] bool isFloating(std::size_t index) const;
     /// Dimensions of an input, -1 where unknown.
     [[nodiscard]] std::int64_t rank(std::size_t index) const;
 
@@ -73,9 +75,10 @@ public:
     Status emit(const std::string &op, std::vector<Argument> positional, const Keywords &keywords = {}, std::int64_t rank = -2);
 
     // ---- the whole ----
-    void declareInput(const std::string &name, ValueId value, std::int64_t rank);
+    void declareInput(const std::string &name, ValueId value, std::int64_t rank, onnx::DataType type = onnx::DataType::Undefined);
     void declareConstant(const onnx::Tensor &source, at::Tensor tensor);
-    void declareRank(const std::string &name, std::int64_t rank) { m_declaredRanks[name] = rank; }
+    /// What the file says of a value that a node will make.
+    void declareValue(const onnx::ValueInfo &info);
     Result<Argument> output(const std::string &name);
     [[nodiscard]] bool knows(const std::string &name) const { return m_known.contains(name); }
     /// Puts a node that cannot run in the place of this one, so that the rest of the file can be read.
@@ -87,16 +90,21 @@ private:
         at::Tensor constant;
         std::string parameterName;
         std::int64_t rank = -1;
-        onnx::DataType type = onnx::DataType::Undefined;   ///< of an initializer
+        onnx::DataType type = onnx::DataType::Undefined;   ///< of an initializer or input
+        bool floating = false;                             ///< sure to be
     };
     Result<Argument> argumentOf(const std::string &name, bool trainable);
     [[nodiscard]] bool allConstant() const;
     [[nodiscard]] bool isWeightInput() const;
+    Status readTyped(const onnx::Node &node);
+    Status readNode(const onnx::Node &node);
+    void noteTypes();
     Result<bool> fold(OnnxKernel kernel);
 
     Graph &m_graph;
     std::shared_ptr<const void> m_file;
     std::unordered_map<std::string, std::int64_t> m_declaredRanks;
+    std::unordered_map<std::string, onnx::DataType> m_declaredTypes;
     std::int64_t m_opset = 0;
     const onnx::Node *m_node = nullptr;
     std::unordered_map<std::string, Known> m_known;

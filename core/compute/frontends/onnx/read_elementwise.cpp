@@ -138,6 +138,8 @@ Status binary(OnnxReader &r)
     for (const auto &[theirs, ours] : kNames) {
         if (r.node().op != theirs)
             continue;
+        if (r.node().op == "Div" && !r.isFloating(0) && !r.isFloating(1))
+            return fail(ErrorKind::Unsupported, "a division of what may be integers");
         BW_ASSIGN(const Argument a, r.input(0));
         BW_ASSIGN(const auto number, scalarOperand(r, 1));
         const std::int64_t rank = std::max(r.rank(0), r.rank(1));

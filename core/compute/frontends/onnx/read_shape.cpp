@@ -212,7 +212,7 @@ Status gather(OnnxReader &r)
         BW_ASSIGN(const Argument x, r.input(0));
         if (index.dim() == 0)
             return r.emit("aten::select.int", {x, value(axis), value(index.item().toLong())}, {}, r.rank(0) - 1);
-        if (index.dim() == 1) {
+        if (index.dim() == 1 && (index.numel() == 0 || index.min().item<std::int64_t>() >= 0)) {
             BW_ASSIGN(const Argument which, r.input(1));
             return r.emit("aten::index_select", {x, value(axis), which});
         }
