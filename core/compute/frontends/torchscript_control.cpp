@@ -55,6 +55,12 @@ bool onlyNumbers(const std::vector<bitwright::Node> &nodes)
     });
 }
 
+/// True where the values of the inputs decide, not only their shapes.
+bool dataDecides(const Value &condition)
+{
+    return !condition.sample || condition.chosen;
+}
+
 std::optional<c10::IValue> mergeSamples(const std::optional<bool> &taken, const Value &a, const Value &b)
 {
     const auto first = sampleOf(a), second = sampleOf(b);
@@ -110,6 +116,7 @@ struct Walker::Body {
     std::map<std::string, ValuePtr> attributes;          ///< that it set
     bool refused = false;
     std::string refusal;
+    bool raises = false;                                 ///< nothing is left of it but its refusal
 };
 
 /// One value that leaves a branch or goes round in a loop.
@@ -275,7 +282,8 @@ bool Walker::runIf(const Node *node)
     if (const auto known = constantOf(*condition); known && known->isBool())
         return inlined(known->toBool() ? yes : no);
     // A branch that can only raise is a check: what runs without an error took the other one.
-    if (alwaysRaises(yes) || alwaysRaises(no))
+    const bool read = std::ranges::any_of(node->outputs(), [](const jit::Value *output) { return !output->uses().empty(); });
+    if ((alwaysRaises(yes) || alwaysRaises(no)) && !(read && dataDecides(*condition)))
         return inlined(alwaysRaises(yes) ? no : yes);
     if (const std::string *reason = unknownPart(*condition)) {
         issue(*reason);
@@ -305,20 +313,30 @@ void Walker::branch(const Node *node, const ValuePtr &condition)
     }
     const std::vector<ValuePtr> lists = depth.leave();
     std::optional<bool> taken;
-    if (condition->sample && condition->sample->isBool())
+    if (!dataDecides(*condition) && condition->sample->isBool())
         taken = condition->sample->toBool();
-    if (yes.refused || no.refused) {
-        const bool both = yes.refused && no.refused;
-        if (both || (taken && (*taken ? yes : no).refused))
-            throw SampleRefused((yes.refused ? yes : no).refusal);
-        // What the program does with other data cannot be seen from here: like a branch that only raises.
+    if ((yes.refused && no.refused) || (taken && (*taken ? yes : no).refused))
+        throw SampleRefused((yes.refused ? yes : no).refusal);
+    if ((yes.refused || no.refused) && dataDecides(*condition)) {
+        Body &gone = yes.refused ? yes : no;
+        m_result.branchRefused = m_result.branchRefused || !alwaysRaises(node->blocks()[yes.refused ? 0 : 1]);
+        const auto open = Value::unknown(gone.refusal);
+        open->uninitialized = true;
+        gone.raises = true;
+        gone.nodes.clear();
+        gone.results.assign(node->outputs().size(), open);
+        gone.lists.assign(lists.size(), open);
+        for (const auto &entry : (yes.refused ? no : yes).attributes)
+            gone.attributes[entry.first] = open;
+    } else if (yes.refused || no.refused) {
+        // No input of this shape takes that branch.
         Body &other = yes.refused ? no : yes;
         for (std::size_t i = 0; i < lists.size(); ++i)
             *lists[i] = *other.lists[i];
         takeBranch(node, other);
         return;
     }
-    if (lists.empty() && chooseNumbers(node, condition, yes, no))
+    if (lists.empty() && !yes.raises && !no.raises && chooseNumbers(node, condition, yes, no))
         return;
     std::vector<Leaf> leaves;
     for (std::size_t i = 0; i < node->outputs().size(); ++i)
@@ -436,14 +454,16 @@ void Walker::emitIf(const Node *node, const ValuePtr &condition, Body &yes, Body
     a.nodes = std::move(yes.nodes);
     b.nodes = std::move(no.nodes);
     const std::vector<ValueId> captured = freeValues(b, freeValues(a));
-    const auto cut = [&](BodyParts parts) {
+    const auto cut = [&](const Body &body, BodyParts parts) -> std::shared_ptr<const bitwright::Graph> {
+        if (body.raises)
+            return raisingBody(body.refusal, captured.size(), outputs.size());
         auto graph = std::make_shared<bitwright::Graph>(cutBody(m_result.graph, std::move(parts), captured));
         if (const Status status = normalize(*graph); !status)
             issue(withPlace(status.error().message, node));
         return graph;
     };
     const Argument decides = argumentFor(condition);
-    emitNode(makeIf(m_result.graph.valueNames[std::size_t(outputs.front())], decides, cut(std::move(a)), cut(std::move(b)),
+    emitNode(makeIf(m_result.graph.valueNames[std::size_t(outputs.front())], decides, cut(yes, std::move(a)), cut(no, std::move(b)),
                     argumentsOf(captured), outputs),
              node);
     for (std::size_t i = 0; i < written.size(); ++i)

@@ -103,16 +103,42 @@ bool reads(const Argument &argument, const std::set<ValueId> &values)
     return std::ranges::any_of(argument.list, [&](const Argument &a) { return reads(a, values); });
 }
 
-Hint followInput(const Graph &graph, ValueId input)
+Hint followInput(const Graph &graph, std::set<ValueId> values, bool flattened = false);
+
+/// What the bodies of a branch or loop say about values that go into them.
+Hint followBodies(const Graph &graph, const Node &node, const std::set<ValueId> &values, bool flattened)
 {
-    std::set<ValueId> values{input};
-    bool flattened = false;
+    for (const auto &body : bodiesOf(node)) {
+        Graph inside = *body;
+        std::set<ValueId> read;
+        const std::size_t skipped = node.arguments.size() - body->inputs.size();
+        // A loop has its trip number and condition in front, as its body has; a branch only its condition.
+        for (std::size_t i = 0; i < body->inputs.size() && node.arguments.size() >= body->inputs.size(); ++i) {
+            const Argument &argument = node.arguments[i + skipped];
+            if (reads(argument, values))
+                read.insert(body->inputs[i].value);
+            if (const at::Tensor *tensor = tensorOf(graph, argument))
+                inside.parameters.push_back({body->inputs[i].info.name, body->inputs[i].value, *tensor, false});
+        }
+        if (const Hint hint = followInput(inside, std::move(read), flattened); hint.kind != Hint::Kind::None)
+            return hint;
+    }
+    return {};
+}
+
+Hint followInput(const Graph &graph, std::set<ValueId> values, bool flattened)
+{
     for (const Node &node : graph.nodes) {
-        if (node.op.starts_with("prim::") ||
+        const bool bodies = !bodiesOf(node).empty();
+        if ((node.op.starts_with("prim::") && !bodies) ||
             std::ranges::none_of(node.arguments, [&](const Argument &a) { return reads(a, values); }))
             continue;
-        if (auto hint = hintOf(graph, node, flattened))
+        if (bodies) {
+            if (const Hint hint = followBodies(graph, node, values, flattened); hint.kind != Hint::Kind::None)
+                return hint;
+        } else if (auto hint = hintOf(graph, node, flattened)) {
             return *hint;
+        }
         const std::string op = baseName(node.op);
         flattened = flattened || op == "aten::flatten" || op == "aten::view" || op == "aten::reshape";
         values.insert(node.outputs.begin(), node.outputs.end());
@@ -226,7 +252,7 @@ Guesses guessesFor(const Hint &hint, const TensorTable &tensors)
     for (const std::int64_t channels : {1, 3})
         for (const std::int64_t side : {28, 32, 224, 64, 16, 8})
             add(guesses, {channels, side, side}, dtype);
-    for (const std::int64_t length : {16, 10, 8, 32, 4, 100, 784})
+    for (const std::int64_t length : {16, 10, 8, 32, 4, 100, 784, 512, 256, 1024, 2048, 16000})
         add(guesses, {length}, dtype);
     return guesses;
 }
@@ -319,7 +345,7 @@ Attempt attempt(const torch::jit::Module &module, const TensorTable &tensors, co
         // An operator without a meta kernel: what comes after it was not tried.
         if (result.incomplete)
             walked = Walker(module, tensors, {makeSamples(inputs, batch, false), false}).run();
-        result.outcome = Outcome::KeepsBatch;
+        result.outcome = walked.branchRefused ? Outcome::Runs : Outcome::KeepsBatch;
         for (const auto &output : walked.outputs)
             if (output && output->isTensor() && (output->toTensor().dim() == 0 || output->toTensor().size(0) != batch))
                 result.outcome = Outcome::Runs;
@@ -385,7 +411,7 @@ std::vector<Guesses> guessInputs(const Graph &graph, const TensorTable &tensors)
             all.push_back({InputGuess{{}, c10::kLong}});
             continue;
         }
-        Hint hint = followInput(graph, input.value);
+        Hint hint = followInput(graph, {input.value});
         if (hint.kind == Hint::Kind::None)
             hint = hintOfTensors(tensors);
         all.push_back(guessesFor(hint, tensors));

@@ -37,6 +37,7 @@ struct Value {
     bool positive = false;              ///< of a number: a size, which is never 0
     bool growing = false;               ///< of Dynamic: a list whose length the run decides
     bool optional = false;              ///< of Dynamic: may be None when the network runs
+    bool chosen = false;                ///< of a number: depends on a number that is an input of the network
     bool uninitialized = false;         ///< of Unknown: what a branch leaves open because nobody reads it after that branch
     int scope = -1;                     ///< how many bodies deep it was made; -1: not known yet
     ValuePtr number;                    ///< of a tensor made from a number: that number

@@ -230,7 +230,9 @@ ValuePtr Walker::addInput(const std::string &name, const c10::TypePtr &type, con
             sample = number.empty() ? c10::IValue(m_options.samples[m_nextSample]) : numberSample(number);
         ++m_nextSample;
         m_result.graph.inputs.push_back(std::move(input));
-        return Value::dynamic(m_result.graph.inputs.back().value, std::move(sample));
+        ValuePtr made = Value::dynamic(m_result.graph.inputs.back().value, std::move(sample));
+        made->chosen = !number.empty();
+        return made;
     }
     const Reads reads = value ? readsOf(value) : Reads{};
     if (type->kind() == c10::TypeKind::TupleType) {
@@ -557,6 +559,15 @@ std::optional<jit::Stack> Walker::runSample(const Node *node, const Values &give
     }
 }
 
+namespace {
+
+bool numberResult(const c10::Type &type)
+{
+    return type.kind() != c10::TypeKind::TensorType && type.kind() != c10::TypeKind::ListType;
+}
+
+} // namespace
+
 void Walker::emitOperator(const Node *node)
 {
     const Values given = arguments(node);
@@ -595,6 +606,7 @@ void Walker::emitOperator(const Node *node)
             && std::ranges::any_of(given, [](const ValuePtr &value) { return value->growing; });
         ValuePtr made = known && known->isNone() ? Value::ofConstant({}) : Value::dynamic(outputs.back(), known);
         made->growing = grows;
+        made->chosen = numberResult(*node->outputs()[i]->type()) && std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; });
         set(node->outputs()[i], std::move(made));
     }
     // An operator in place returns what it changed: another name of the same tensor.
@@ -634,7 +646,9 @@ ValuePtr Walker::emitGlue(const std::string &op, const Values &given, std::optio
             return Value::unknown(made.error().message);
         m_result.graph.nodes.push_back(std::move(*made));
     }
-    return Value::dynamic(id, std::move(sample));
+    ValuePtr made = Value::dynamic(id, std::move(sample));
+    made->chosen = std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; });
+    return made;
 }
 
 Argument Walker::argumentFor(const ValuePtr &value)

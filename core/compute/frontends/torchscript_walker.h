@@ -50,6 +50,7 @@ struct WalkResult {
     std::vector<std::string> issues;          ///< places that cannot become part of a static graph
     std::vector<std::optional<c10::IValue>> outputs;   ///< samples of the outputs
     bool sampleIncomplete = false;            ///< an operator could not run on the meta device
+    bool branchRefused = false;               ///< a branch that data may take does not run on the samples
 };
 
 class Walker {

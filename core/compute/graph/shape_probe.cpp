@@ -27,6 +27,8 @@ c10::IValue zerosFor(const TensorInfo &info, std::int64_t batch, std::int64_t fr
         return batch;
     if (info.dtype == "float")
         return 1.0;
+    if (info.dtype == "bool" && info.shape.empty())
+        return true;
     Shape shape = info.shape;
     for (std::size_t i = 0; i < shape.size(); ++i)
         if (shape[i] < 0)
@@ -76,7 +78,7 @@ std::string dtypeName(at::ScalarType type)
 std::vector<c10::IValue> zeroInputs(const Graph &graph, const Shape &sample, std::int64_t batch, std::int64_t freeSize)
 {
     const bool shapesKnown = std::ranges::all_of(
-        graph.inputs, [](const GraphInput &input) { return !input.info.shape.empty() || input.info.dtype == "int" || input.info.dtype == "float"; });
+        graph.inputs, [](const GraphInput &input) { return !input.info.shape.empty() || input.info.dtype == "int" || input.info.dtype == "float" || input.info.dtype == "bool"; });
     std::vector<c10::IValue> inputs;
     for (std::size_t i = 0; shapesKnown && i < graph.inputs.size(); ++i) {
         TensorInfo info = graph.inputs[i].info;

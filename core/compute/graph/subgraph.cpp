@@ -189,6 +189,27 @@ Result<Node> makeLoop(std::string name, LoopParts parts, std::vector<ValueId> ou
     return node;
 }
 
+std::shared_ptr<const Graph> raisingBody(const std::string &text, std::size_t inputs, std::size_t outputs)
+{
+    auto body = std::make_shared<Graph>();
+    for (std::size_t i = 0; i < inputs; ++i) {
+        GraphInput input;
+        input.value = body->addValue("input_" + std::to_string(i));
+        body->inputs.push_back(std::move(input));
+    }
+    Node node;
+    node.op = "prim::RaiseException";
+    node.name = "raise";
+    node.kernel = [text](Stack &) { throw std::runtime_error(text); };
+    for (std::size_t i = 0; i < outputs; ++i) {
+        node.outputs.push_back(body->addValue("output_" + std::to_string(i)));
+        body->outputs.push_back(Argument::of(node.outputs.back()));
+        body->outputNames.push_back(body->valueNames.back());
+    }
+    body->nodes.push_back(std::move(node));
+    return body;
+}
+
 std::vector<std::shared_ptr<const Graph>> bodiesOf(const Node &node)
 {
     if (const auto *branches = node.kernel.target<IfKernel>())

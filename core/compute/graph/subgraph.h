@@ -55,6 +55,9 @@ Result<Node> makeLoop(std::string name, LoopParts parts, std::vector<ValueId> ou
 /// Trips after which a loop that only its condition ends is given up.
 inline constexpr std::int64_t kMostTrips = 200'000;
 
+/// A body for what a network refuses: running it is an error with this text.
+std::shared_ptr<const Graph> raisingBody(const std::string &text, std::size_t inputs, std::size_t outputs);
+
 /// The bodies of a node of makeIf (two) or makeLoop (one); empty for any other.
 std::vector<std::shared_ptr<const Graph>> bodiesOf(const Node &node);
 
