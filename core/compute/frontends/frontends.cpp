@@ -114,7 +114,10 @@ Result<Graph> loadGraph(const std::string &path, const JobContext &context)
     const Frontend *frontend = frontendOf(path);
     if (!frontend)
         return describeForeign(path);
-    return frontend->load(path, context);
+    auto graph = frontend->load(path, context);
+    if (graph)
+        graph->source = path;
+    return graph;
 }
 
 Status writeWithParameters(const std::string &source, const ParameterMap &replaced, const std::string &target)

@@ -693,6 +693,20 @@ std::string serialize(const Model &model)
     return bytes;
 }
 
+std::string serialize(const Node &node)
+{
+    std::string bytes;
+    writeNode(pbf_writer(bytes), node);
+    return bytes;
+}
+
+std::string serialize(const Tensor &tensor)
+{
+    std::string bytes;
+    writeTensor(pbf_writer(bytes), tensor);
+    return bytes;
+}
+
 Result<Model> parse(std::string_view bytes, std::shared_ptr<const void> owner, const std::string &path)
 {
     try {

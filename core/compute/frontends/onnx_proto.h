@@ -124,6 +124,9 @@ struct Model {
 
 /// Serializes a model.
 std::string serialize(const Model &model);
+/// One node or tensor, as a message of its own.
+std::string serialize(const Node &node);
+std::string serialize(const Tensor &tensor);
 /// Reads a model from bytes; tensors view into `bytes`, which `owner` keeps alive. Never throws, whatever the bytes.
 Result<Model> parse(std::string_view bytes, std::shared_ptr<const void> owner, const std::string &path);
 /// Maps a file and reads it, with the files beside it in which its tensors lie: a location outside the model's folder,

@@ -61,6 +61,7 @@ struct Parameter {
     ValueId value = kNoValue;
     at::Tensor tensor;                  ///< as loaded; never written
     bool trainable = true;              ///< false for buffers and lifted constants
+    std::string origin = {};            ///< in ONNX: the value of the file that it stands for
 };
 
 struct GraphInput { ValueId value = kNoValue; TensorInfo info; };
@@ -69,6 +70,7 @@ struct GraphInput { ValueId value = kNoValue; TensorInfo info; };
 /// No node works in place and none aliases another's mutation: front ends leave it functional.
 struct Graph {
     std::string format;                 ///< "pt2", "torchscript", "onnx"
+    std::string source;                 ///< the file that it was read from
     std::vector<std::string> valueNames;   ///< by ValueId
     std::vector<GraphInput> inputs;
     std::vector<Argument> outputs;      ///< flattened outputs, in order

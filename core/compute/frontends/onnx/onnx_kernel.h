@@ -10,6 +10,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/ivalue.h>
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -23,6 +24,7 @@ using OnnxValues = std::vector<c10::IValue>;   ///< tensors, lists of tensors (s
 struct OnnxCall {
     onnx::Node node;
     std::int64_t opset = 0;
+    std::shared_ptr<const void> file;     ///< keeps the bytes that tensors among the attributes view
 
     [[nodiscard]] bool has(const char *attribute) const { return node.attribute(attribute) != nullptr; }
     [[nodiscard]] std::int64_t integer(const char *attribute, std::int64_t fallback) const;

@@ -125,7 +125,7 @@ Result<Argument> OnnxReader::argumentOf(const std::string &name, bool trainable)
     if (!known.argument) {
         const std::string parameter = known.parameterName.empty() ? name : known.parameterName;
         const ValueId value = m_graph.addValue(parameter);
-        m_graph.parameters.push_back({parameter, value, known.constant, trainable && known.constant.is_floating_point()});
+        m_graph.parameters.push_back({parameter, value, known.constant, trainable && known.constant.is_floating_point(), name});
         known.argument = Argument::of(value);
     }
     return *known.argument;
@@ -317,7 +317,7 @@ Result<bool> OnnxReader::fold(OnnxKernel kernel)
     }
     OnnxValues out;
     try {
-        out = kernel({*m_node, m_opset}, in);
+        out = kernel({*m_node, m_opset, m_file}, in);
     } catch (const std::exception &) {
         return false;   // said again, with its place, when the network is run
     }
@@ -344,7 +344,7 @@ Status OnnxReader::emitKernel(OnnxKernel kernel)
     }
     made.wants.assign(made.arguments.size(), Want::None);
     const std::size_t inputs = made.arguments.size(), outputs = m_node->outputs.size();
-    made.kernel = [kernel, call = std::make_shared<const OnnxCall>(*m_node, m_opset), inputs, outputs](torch::jit::Stack &stack) {
+    made.kernel = [kernel, call = std::make_shared<const OnnxCall>(*m_node, m_opset, m_file), inputs, outputs](torch::jit::Stack &stack) {
         const OnnxValues in(stack.end() - std::ptrdiff_t(inputs), stack.end());
         stack.resize(stack.size() - inputs);
         OnnxValues out = kernel(*call, in);
