@@ -286,6 +286,8 @@ bool Walker::runTensorFact(const Node *node)
         if (!tensor->sample || !tensor->sample->isTensor())
             return false;
         const at::Tensor &sample = tensor->sample->toTensor();
+        if (kind == "aten::dim" && m_doubtful)
+            return false;
         if (kind == "aten::dim")
             setConstant(node, sample.dim());
         else if (kind == "prim::dtype")
@@ -364,8 +366,9 @@ bool Walker::runLen(const Node *node)
         setConstant(node, std::int64_t(value->items.size()));
         return true;
     }
-    // The pieces of a split: their number comes from the network's own widths.
-    if (value->kind == Kind::Dynamic && !value->growing && value->sample && value->sample->isList()) {
+    // The pieces of a split: their number comes from the network's own widths. Rows are as many as the input has.
+    const bool rows = node->input()->node()->kind() == c10::aten::unbind;
+    if (!rows && !m_doubtful && value->kind == Kind::Dynamic && !value->growing && value->sample && value->sample->isList()) {
         setConstant(node, std::int64_t(value->sample->toListRef().size()));
         return true;
     }

@@ -136,7 +136,7 @@ struct Walker::Loop {
     std::set<std::size_t> same;         ///< carried values that every trip hands on as they are, maybe written in place
     std::set<std::size_t> blind;        ///< leaves whose sizes change from trip to trip
     std::vector<std::string> attributes;
-    Values attributesInside;
+    Values attributesInside, listsInside;
     ValueId trip = kNoValue, condition = kNoValue;
 };
 
@@ -196,13 +196,17 @@ void Walker::willChange(const ValuePtr &container)
             throw OuterChange{container, depth};
 }
 
-/// From here on a list is a value that is computed: another list takes its place where it changes.
+/// From here on a list is a value that is computed: another list takes its place where it changes. A dictionary keeps
+/// its keys, its values are handed on one by one.
 void Walker::makeGrowing(const ValuePtr &list)
 {
     if (list->kind == Kind::Dict)
-        throw SampleRefused("a dictionary is changed in a branch or loop that depends on data");
+        return;
     if (list->kind == Kind::List) {
-        const ValuePtr made = emitGlue("prim::ListConstruct", list->items, sampleOf(*list));
+        // A constant list has the type that the program declares, which an empty one would not get otherwise.
+        const auto constant = constantOf(*list);
+        const ValuePtr made = constant ? emitGlue("prim::identity", {Value::ofConstant(*constant)}, constant)
+                                       : emitGlue("prim::ListConstruct", list->items, sampleOf(*list));
         if (made->kind == Kind::Unknown)
             throw SampleRefused(made->reason);
         list->kind = Kind::Dynamic;
@@ -216,6 +220,13 @@ void Walker::makeGrowing(const ValuePtr &list)
 void Walker::replaceList(const ValuePtr &list, ValuePtr changed)
 {
     willChange(list);
+    if (list->kind == Kind::Dict) {
+        if (changed->kind != Kind::Dict)
+            throw SampleRefused("a dictionary gets other keys in a branch or loop that depends on data");
+        list->items = changed->items;
+        list->keys = changed->keys;
+        return;
+    }
     list->kind = changed->kind;
     list->id = changed->id;
     list->sample = changed->sample;
@@ -283,6 +294,10 @@ bool Walker::runIf(const Node *node)
         return inlined(known->toBool() ? yes : no);
     // A branch that can only raise is a check: what runs without an error took the other one.
     const bool read = std::ranges::any_of(node->outputs(), [](const jit::Value *output) { return !output->uses().empty(); });
+    // A number of the input is one that the network takes.
+    if (condition->chosen && !m_doubtful && condition->sample && condition->sample->isBool()
+        && alwaysRaises(condition->sample->toBool() ? yes : no))
+        throw SampleRefused("the network refuses the numbers that were tried");
     if ((alwaysRaises(yes) || alwaysRaises(no)) && !(read && dataDecides(*condition)))
         return inlined(alwaysRaises(yes) ? no : yes);
     if (const std::string *reason = unknownPart(*condition)) {
@@ -301,8 +316,22 @@ void Walker::branch(const Node *node, const ValuePtr &condition)
     Depth depth(m_growing);
     for (bool again = true; again;) {
         try {
-            yes = walkBody(node->blocks()[0]);
-            no = walkBody(node->blocks()[1]);
+            const bool outer = m_doubtful;
+            const bool sampled = condition->chosen && condition->sample && condition->sample->isBool();
+            const auto walk = [&](std::size_t which, bool other) {
+                m_doubtful = outer || (sampled && other);
+                Body body;
+                try {
+                    body = walkBody(node->blocks()[which]);
+                } catch (...) {
+                    m_doubtful = outer;
+                    throw;
+                }
+                m_doubtful = outer;
+                return body;
+            };
+            yes = walk(0, sampled && !condition->sample->toBool());
+            no = walk(1, sampled && condition->sample->toBool());
             again = false;
         } catch (const OuterChange &change) {
             if (change.depth != depth.size)
@@ -315,7 +344,8 @@ void Walker::branch(const Node *node, const ValuePtr &condition)
     std::optional<bool> taken;
     if (!dataDecides(*condition) && condition->sample->isBool())
         taken = condition->sample->toBool();
-    if ((yes.refused && no.refused) || (taken && (*taken ? yes : no).refused))
+    const bool sampled = condition->sample && condition->sample->isBool();
+    if ((yes.refused && no.refused) || (sampled && !m_doubtful && (condition->sample->toBool() ? yes : no).refused))
         throw SampleRefused((yes.refused ? yes : no).refusal);
     if ((yes.refused || no.refused) && dataDecides(*condition)) {
         Body &gone = yes.refused ? yes : no;
@@ -543,8 +573,8 @@ void Walker::loop(const Node *node, std::int64_t done, const ValuePtr &trips, co
         m_assigned.emplace(loop.attributes[i], attributeAt(loop.attributes[i]));
         m_attributes[loop.attributes[i]] = afterLoop(loop.attributesInside[i], next, loop.leaves);
     }
-    for (const ValuePtr &list : lists)
-        replaceList(list, loop.leaves[next++].out);
+    for (std::size_t i = 0; i < lists.size(); ++i)
+        replaceList(lists[i], afterLoop(loop.listsInside[i], next, loop.leaves));
 }
 
 /// The value as the body reads it: an input of the body for each part.
@@ -604,6 +634,7 @@ bool Walker::walkLoop(Loop &loop, Body &body)
     loop.leaves.clear();
     loop.inside.clear();
     loop.attributesInside.clear();
+    loop.listsInside.clear();
     loop.trip = graph.addValue("trip_" + std::to_string(graph.valueNames.size()));
     loop.condition = graph.addValue("condition_" + std::to_string(graph.valueNames.size()));
     for (std::size_t i = 0; i < loop.carried.size(); ++i) {
@@ -618,14 +649,13 @@ bool Walker::walkLoop(Loop &loop, Body &body)
     }
     const std::vector<ValuePtr> lists = m_growing.back();
     std::vector<Value> outside;
-    const std::size_t firstList = loop.leaves.size();
     for (const ValuePtr &list : lists) {
         outside.push_back(*list);
-        loop.leaves.push_back({std::make_shared<Value>(*list), {}, {}, {}});
-        list->id = graph.addValue("list_" + std::to_string(graph.valueNames.size()));
-        loop.leaves.back().inside = std::make_shared<Value>(*list);
+        loop.listsInside.push_back(openLeaves(std::make_shared<Value>(*list), loop.leaves));
+        list->id = loop.listsInside.back()->id;
+        list->items = loop.listsInside.back()->items;
     }
-    for (std::size_t i = 0; i < firstList; ++i)
+    for (std::size_t i = 0; i < loop.leaves.size(); ++i)
         if (loop.blind.contains(i))
             loop.leaves[i].inside->sample.reset();
     const auto restore = [&] {
@@ -671,14 +701,18 @@ bool Walker::walkLoop(Loop &loop, Body &body)
     body.nodes.swap(graph.nodes);
     if (!known)
         return false;
+    body.nodes.swap(graph.nodes);
     for (std::size_t i = 0; i < lists.size(); ++i)
-        loop.leaves[next++].second = body.lists[i];
+        closeLeaves(loop.listsInside[i], body.lists[i], next, loop.leaves);
+    body.nodes.swap(graph.nodes);
     for (const auto &[path, value] : body.attributes)
         if (std::ranges::find(loop.attributes, path) == loop.attributes.end()) {
             loop.attributes.push_back(path);
             known = false;
         }
-    for (std::size_t i = 0; i < firstList; ++i) {
+    for (std::size_t i = 0; i < loop.leaves.size(); ++i) {
+        if (loop.leaves[i].inside->growing)
+            continue;
         const auto &inside = loop.leaves[i].inside->sample;
         const auto after = loop.leaves[i].second ? sampleOf(*loop.leaves[i].second) : std::nullopt;
         const bool alike = !inside || (after && inside->tagKind() == after->tagKind()

@@ -186,10 +186,26 @@ std::string numberName(const c10::TypePtr &type)
     }
 }
 
-c10::IValue numberSample(const std::string &name)
+/// A whole number that a program compares something with, above those that count dimensions: a sampling rate, a mode.
+std::optional<std::int64_t> comparedNumber(const jit::Block *block)
+{
+    constexpr std::int64_t kCounts = 16;
+    for (const jit::Node *node : block->nodes()) {
+        if (node->kind() == c10::aten::eq && node->inputs().size() == 2)
+            for (const jit::Value *side : node->inputs())
+                if (const auto value = jit::toIValue(side); value && value->isInt() && value->toInt() > kCounts)
+                    return value->toInt();
+        for (const jit::Block *inner : node->blocks())
+            if (const auto found = comparedNumber(inner))
+                return found;
+    }
+    return {};
+}
+
+c10::IValue numberSample(const std::string &name, const jit::Block *block)
 {
     if (name == "int")
-        return std::int64_t(2);
+        return block ? comparedNumber(block).value_or(2) : std::int64_t(2);
     return name == "float" ? c10::IValue(0.5) : c10::IValue(true);
 }
 
@@ -227,7 +243,7 @@ ValuePtr Walker::addInput(const std::string &name, const c10::TypePtr &type, con
         input.info.dtype = number;
         std::optional<c10::IValue> sample;
         if (m_nextSample < m_options.samples.size() && m_options.samples[m_nextSample].defined())
-            sample = number.empty() ? c10::IValue(m_options.samples[m_nextSample]) : numberSample(number);
+            sample = number.empty() ? c10::IValue(m_options.samples[m_nextSample]) : numberSample(number, value ? value->owningGraph()->block() : nullptr);
         ++m_nextSample;
         m_result.graph.inputs.push_back(std::move(input));
         ValuePtr made = Value::dynamic(m_result.graph.inputs.back().value, std::move(sample));
@@ -606,7 +622,7 @@ void Walker::emitOperator(const Node *node)
             && std::ranges::any_of(given, [](const ValuePtr &value) { return value->growing; });
         ValuePtr made = known && known->isNone() ? Value::ofConstant({}) : Value::dynamic(outputs.back(), known);
         made->growing = grows;
-        made->chosen = numberResult(*node->outputs()[i]->type()) && std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; });
+        made->chosen = numberResult(*node->outputs()[i]->type()) && (m_doubtful || std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; }));
         set(node->outputs()[i], std::move(made));
     }
     // An operator in place returns what it changed: another name of the same tensor.
@@ -647,7 +663,7 @@ ValuePtr Walker::emitGlue(const std::string &op, const Values &given, std::optio
         m_result.graph.nodes.push_back(std::move(*made));
     }
     ValuePtr made = Value::dynamic(id, std::move(sample));
-    made->chosen = std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; });
+    made->chosen = m_doubtful || std::ranges::any_of(given, [](const ValuePtr &value) { return value->chosen; });
     return made;
 }
 

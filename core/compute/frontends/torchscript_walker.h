@@ -166,6 +166,7 @@ private:
     std::unordered_map<std::string, ValuePtr> m_assigned;         // attributes that the body being walked sets: as they were
     std::vector<std::vector<ValuePtr>> m_growing;                // by depth of bodies: lists from outside that it may change
     std::size_t m_nextSample = 0;
+    bool m_doubtful = false;   // in a branch that the sampled numbers do not take: sizes and ranks may be others there
     std::int64_t m_steps = 0;
 };
 
