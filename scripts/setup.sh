@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${BITWRIGHT_BUILD:-$root/build}
 packages=(g++ cmake ninja-build pkg-config ccache python3 python3-venv qt6-base-dev qt6-svg-dev libqt6svg6
     libqcustomplot-dev libeigen3-dev libsqlitecpp-dev libsqlite3-dev nlohmann-json3-dev libcli11-dev libspdlog-dev
-    libhwy-dev libprotozero-dev libzip-dev zlib1g-dev dataset-fashion-mnist)
+    libhwy-dev libprotozero-dev libzip-dev zlib1g-dev dataset-fashion-mnist libonnx-testdata)
 torch_version=2.13.0
 
 say() { printf '\n== %s\n' "$*" >&2; }
