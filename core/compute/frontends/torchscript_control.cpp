@@ -384,6 +384,8 @@ void Walker::branch(const Node *node, const ValuePtr &condition)
     }
     for (std::size_t i = 0; i < lists.size(); ++i)
         replaceList(lists[i], merge(taken, yes.lists[i], no.lists[i], leaves));
+    for (Leaf &leaf : leaves)
+        leaf.out->chosen = m_doubtful || condition->chosen || leaf.first->chosen || leaf.second->chosen;
     emitIf(node, condition, yes, no, leaves);
 }
 
@@ -591,6 +593,7 @@ ValuePtr Walker::openLeaves(const ValuePtr &value, std::vector<Leaf> &leaves)
         return value;
     auto inside = Value::dynamic(m_result.graph.addValue("carried_" + std::to_string(m_result.graph.valueNames.size())),
                                  value->uninitialized || isNone(*value) ? std::nullopt : sampleOf(*value));
+    inside->chosen = value->chosen;
     inside->optional = isNone(*value) || value->optional;
     inside->growing = value->kind == Kind::List || value->growing;
     leaves.push_back({value, {}, inside, {}});
@@ -732,6 +735,7 @@ void Walker::emitLoop(Loop &loop, Body &body)
     const bool whole = count && count->isInt() && go && go->isBool();
     for (Leaf &leaf : loop.leaves) {
         leaf.out = Value::dynamic(graph.addValue("loop_" + std::to_string(graph.valueNames.size())), {});
+        leaf.out->chosen = m_doubtful || loop.trips->chosen || loop.going->chosen || leaf.first->chosen || leaf.second->chosen;
         leaf.out->optional = leaf.inside->optional;
         leaf.out->growing = leaf.inside->growing;
         if (const std::string *reason = unknownPart(*leaf.second); reason && !leaf.second->uninitialized) {

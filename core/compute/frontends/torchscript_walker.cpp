@@ -615,7 +615,8 @@ void Walker::emitOperator(const Node *node)
     std::vector<ValueId> outputs;
     for (std::size_t i = 0; i < node->outputs().size(); ++i) {
         std::optional<c10::IValue> known;
-        if (sample)
+        // What is read out of a sample's zeros says nothing.
+        if (sample && !(readsData(node->kind().toQualString()) && (*sample)[i].isScalar()))
             known = (*sample)[i];
         outputs.push_back(m_result.graph.addValue(node->outputs()[i]->debugName()));
         const bool grows = node->outputs()[i]->type()->kind() == c10::TypeKind::ListType
