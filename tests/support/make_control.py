@@ -267,6 +267,104 @@ class CarriedTuple(nn.Module):
         return state[0], state[1], grown.sum(1)
 
 
+class Rates(nn.Module):
+    """A number chooses one of two networks that want pieces of different lengths, as speech networks do."""
+
+    def __init__(self):
+        super().__init__()
+        self.low, self.high = nn.Conv1d(1, 4, 32, 16), nn.Conv1d(1, 4, 64, 64)
+        self.cell, self.last = nn.GRUCell(4, 5), nn.Linear(5, 2)
+
+    def forward(self, x, rate: int):
+        if x.size(1) != (64 if rate == 16000 else 32):
+            raise ValueError("length")
+        if rate == 16000:
+            y = self.high(x.unsqueeze(1))
+        elif rate == 8000:
+            y = self.low(x.unsqueeze(1)) * 2
+        else:
+            raise ValueError("rate")
+        return self.last(self.cell(y.squeeze(-1)))
+
+
+class DictInLoop(nn.Module):
+    """A dictionary whose values a loop and a branch replace, rows of a tensor, whole numbers in a list."""
+
+    def forward(self, x):
+        kept: Dict[str, Tensor] = {"a": x, "b": x * 0}
+        for i in range(x.size(0)):
+            kept["a"] = kept["a"] * 0.5 + i
+            if bool(x[i].sum() > 0):
+                kept["b"] = kept["b"] + 1
+        for row in x.unbind(0):
+            kept["b"] = kept["b"] + row
+        squares: List[int] = []
+        while len(squares) * len(squares) < int(x.abs().sum()):
+            squares.append(len(squares))
+        return kept["a"], kept["b"], torch.tensor(squares, dtype=torch.float32).sum()
+
+
+class Restored(nn.Module):
+    """Runs code of its own when it is loaded: allowed without a loop."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = 3
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.factor, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[int, bool]):
+        self.factor = state[0] + 1
+        self.training = state[1]
+
+    def forward(self, x):
+        return x * self.factor
+
+
+class RestoredInALoop(Restored):
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[int, bool]):
+        self.factor = state[0]
+        self.training = state[1]
+        while self.factor == self.factor:
+            self.factor = self.factor * 2
+
+
+class RestoredByAMethod(Restored):
+    @torch.jit.export
+    def turn(self, n: int) -> int:
+        while n == n:
+            n = n * 2
+        return n
+
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[int, bool]):
+        self.training = state[1]
+        self.factor = self.turn(state[0])
+
+
+class Holder(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.fc, self.inner = nn.Linear(4, 4), inner
+
+    def forward(self, x):
+        return self.inner(self.fc(x))
+
+
+@torch.library.custom_op("bitwright_control::thrice", mutates_args=())
+def thrice(x: Tensor) -> Tensor:
+    return x * 3
+
+
+class Custom(nn.Module):
+    def forward(self, x):
+        return torch.ops.bitwright_control.thrice(x) + 1
+
+
 def positive(*shape):
     return torch.rand(*shape) + 0.1
 
@@ -288,6 +386,8 @@ def control_cases():
         "lists_and_tuples": (ListsAndTuples(), [([torch.randn(3, 2, 4), torch.randn(3, 2, 4)],
                                                 (torch.randn(1, 2, 5), torch.randn(1, 2, 5)))]),
         "numbers": (Numbers(), [(torch.randn(3, 4), 0, 0.5, False), (torch.randn(2, 4), 3, 2.0, True)]),
+        "rates": (Rates(), [(torch.randn(2, 64), 16000), (torch.randn(3, 32), 8000)]),
+        "dict_in_loop": (DictInLoop(), [(torch.randn(4, 3) * 3,), (torch.randn(1, 3),)]),
         "recurrent": (Recurrent(), [(torch.randn(2, 5, 6),), (torch.randn(3, 9, 6),)]),
     }
 
@@ -344,6 +444,12 @@ def torchscript(out):
             traced = torch.jit.trace(model, clone(tuple(inputs)), strict=False, check_trace=False)
             torch.save(expected(model, cases), out / f"{name}_traced.expected")
             torch.jit.save(traced, str(out / f"{name}_traced.pt"))
+
+
+def refused(out):
+    for name, network in {"restored": Holder(Restored()), "restored_loop": Holder(RestoredInALoop()),
+                          "restored_method": Holder(RestoredByAMethod()), "custom": Custom()}.items():
+        torch.jit.save(torch.jit.script(network.eval()), str(out / f"{name}.pt"))
 
 
 class Cond(nn.Module):
@@ -492,6 +598,7 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != version:
             torchscript(out)
+            refused(out)
             pt2(out)
             stamp.write_text(version)
     return 0

@@ -2,6 +2,7 @@
 // TorchScript files, traced or scripted.
 #include "base/replace_file.h"
 #include "frontends/rows.h"
+#include "frontends/torchscript_archive.h"
 #include "frontends/torchscript_shapes.h"
 #include "frontends/torchscript_walker.h"
 #include "graph/node_builder.h"
@@ -47,35 +48,37 @@ bool probeTorchScript(const std::string &path)
     return constants && code;
 }
 
-/// Every record against its checksum. LibTorch's own reader does not look at them, and its unpickler trusts the bytes.
-Status checkArchive(const std::string &path)
+/// The operator that the loader does not know, with its place in the file's program, out of the loader's message.
+std::optional<std::string> unknownOperator(const std::string &message)
 {
-    int code = 0;
-    const Zip archive(zip_open(path.c_str(), ZIP_RDONLY, &code));
-    const std::string mend = "; copy or export the file again";
-    if (!archive)
-        return fail(ErrorKind::Parse, path + " is no readable archive, it is cut off or damaged" + mend);
-    std::vector<char> buffer(1 << 16);
-    for (zip_int64_t i = 0; i < zip_get_num_entries(archive.get(), 0); ++i) {
-        zip_file_t *record = zip_fopen_index(archive.get(), zip_uint64_t(i), 0);
-        zip_int64_t got = record ? 1 : -1;
-        while (got > 0)
-            got = zip_fread(record, buffer.data(), buffer.size());
-        if (record)
-            zip_fclose(record);
-        if (got < 0)
-            return fail(ErrorKind::Parse, path + " is damaged, the checksum of its record " +
-                                              std::string(zip_get_name(archive.get(), zip_uint64_t(i), 0)) +
-                                              " does not match" + mend);
-    }
-    return {};
+    const std::string mark = "Unknown builtin op: ";
+    const auto at = message.find(mark);
+    if (at == std::string::npos)
+        return {};
+    const auto from = at + mark.size();
+    std::string name = message.substr(from, message.find_first_of(" \n", from) - from);
+    if (name.ends_with('.'))
+        name.pop_back();
+    const auto file = message.find("File \"", from), quote = file == std::string::npos ? file : message.find('"', file + 6);
+    if (quote == std::string::npos || message.compare(quote, 8, "\", line ") != 0)
+        return name;
+    const std::string path = message.substr(file + 6, quote - file - 6);
+    const auto number = quote + 8;
+    return name + " (" + path.substr(path.find_last_of('/') + 1) + " line "
+        + message.substr(number, message.find_first_not_of("0123456789", number) - number) + ")";
 }
 
 Result<jit::Module> loadModule(const std::string &path)
 {
     BW_CHECK(checkArchive(path));
-    return guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
-                   [&] { return jit::load(path, c10::Device(c10::kCPU)); });
+    auto module = guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
+                          [&] { return jit::load(path, c10::Device(c10::kCPU)); });
+    if (!module)
+        if (const auto name = unknownOperator(module.error().context))
+            return fail(ErrorKind::Unsupported, path + " uses an operator that cannot be run here: " + *name +
+                                                    "; export it with this written in PyTorch's own operators",
+                        module.error().context);
+    return module;
 }
 
 std::string listed(const std::vector<std::string> &parts)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/torchscript_reference.h"
 
+#include "frontends/torchscript_archive.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/grad_mode.h>
@@ -44,6 +45,7 @@ Result<TorchScriptReference> TorchScriptReference::load(const std::string &path)
     const std::string name = std::filesystem::path(path).filename().string();
     auto state = std::make_unique<Private>();
     state->name = name;
+    BW_CHECK(torchscript::checkArchive(path));
     BW_CHECK(guarded("cannot read " + name + " as TorchScript", ErrorKind::Parse, [&] {
         state->module = torch::jit::load(path, c10::Device(c10::kCPU), false);
         state->module.eval();

@@ -2,6 +2,7 @@
 #include "control_cases.h"
 #include "frontends/frontend.h"
 #include "frontends/rows.h"
+#include "frontends/torchscript_reference.h"
 #include "graph/subgraph.h"
 
 #include <ATen/Parallel.h>
@@ -15,7 +16,7 @@ std::string g_folder;
 
 const std::vector<const char *> kNetworks{
     "branch",    "while",         "early_return", "time_steps", "nested",  "in_place",  "stateful", "optional_state",
-    "odd_sizes", "carried_tuple", "dict_in_out",  "lists_and_tuples", "numbers", "recurrent",
+    "odd_sizes", "rates", "dict_in_loop", "carried_tuple", "dict_in_out",  "lists_and_tuples", "numbers", "recurrent",
     "recurrent_traced", "dict_in_out_traced", "lists_and_tuples_traced"};
 
 const Result<Graph> &loadOnce(const std::string &name)
@@ -139,6 +140,39 @@ private Q_SLOTS:
         QCOMPARE(numbers->inputs[1].info.dtype, std::string("int"));
         QCOMPARE(numbers->inputs[2].info.dtype, std::string("float"));
         QCOMPARE(numbers->inputs[3].info.dtype, std::string("bool"));
+    }
+
+    // A number that the network does not take is refused as PyTorch refuses it, not run with another one's layers.
+    void refusedNumbersRaise()
+    {
+        const auto &graph = loadOnce("rates");
+        QVERIFY(graph.has_value());
+        const Executor executor(std::make_shared<Graph>(*graph));
+        const at::NoGradGuard noGrad;
+        const std::vector<c10::IValue> inputs{at::ones({2, 64}), std::int64_t(44100)};
+        QVERIFY(!executor.run(inputs, executor.bind()).has_value());
+    }
+
+    // The loader runs __setstate__, where nothing could stop it.
+    void refusesToRestoreInALoop()
+    {
+        QVERIFY(loadOnce("restored").has_value());
+        for (const char *name : {"restored_loop", "restored_method"}) {
+            const auto &graph = loadOnce(name);
+            QVERIFY2(!graph.has_value(), name);
+            QVERIFY2(graph.error().message.find("Restored") != std::string::npos
+                         && graph.error().message.find("__setstate__") != std::string::npos,
+                     graph.error().message.c_str());
+            QVERIFY(!TorchScriptReference::load(g_folder + "/" + name + ".pt").has_value());
+        }
+    }
+
+    void namesAnUnknownOperator()
+    {
+        const auto &graph = loadOnce("custom");
+        QVERIFY(!graph.has_value());
+        QCOMPARE(graph.error().kind, ErrorKind::Unsupported);
+        QVERIFY2(graph.error().message.find("bitwright_control::thrice (") != std::string::npos, graph.error().message.c_str());
     }
 
     void aLoopWithoutEndIsStopped()
