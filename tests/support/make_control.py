@@ -132,6 +132,29 @@ class InPlace(nn.Module):
         return y, view
 
 
+class Aliases(nn.Module):
+    """Branches and loops that write a tensor and read its views, and the other way round."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x):
+        y = self.fc(x).clone()
+        v = y[:, 1:3]
+        w = y.view(-1)
+        if bool(x.sum() > 0):
+            y += 1
+            z = v * 2
+            v *= 3
+        else:
+            z = v.clone()
+        for _ in range(int(x.abs().max())):
+            w += 1
+            z = z + v
+        return y, z, v, w.sum()
+
+
 class Stateful(nn.Module):
     """Attributes that a branch and a loop set, a method of its own, a sub-module that is called twice."""
 
@@ -378,6 +401,7 @@ def control_cases():
         "time_steps": (TimeSteps(), [(torch.randn(2, 7, 5),), (torch.randn(3, 1, 5),), (torch.randn(1, 4, 5),)]),
         "nested": (Nested(), [(positive(4, 3) * 3,), (negative(3, 3),), (torch.cat([positive(1, 3), torch.randn(5, 3) * 4]),)]),
         "in_place": (InPlace(), [(positive(3, 4),), (negative(3, 4),), (positive(2, 4) * 3,), (negative(2, 4) * 4,)]),
+        "aliases": (Aliases(), [(positive(3, 4),), (negative(3, 4),), (positive(2, 4) * 3,), (negative(2, 4) * 4,)]),
         "stateful": (Stateful(), [(positive(3, 4),), (negative(3, 4) * 9,), (torch.randn(2, 4) * 0.01,)]),
         "optional_state": (OptionalState(), [(torch.randn(2, 5, 3),), (torch.randn(3, 1, 3),)]),
         "odd_sizes": (OddSizes(), [(torch.randn(2, 2, 8, 8),), (torch.randn(2, 2, 8, 9),), (torch.randn(1, 2, 8, 5),)]),

@@ -80,6 +80,14 @@ std::optional<c10::IValue> mergeSamples(const std::optional<bool> &taken, const 
     return first->isScalar() ? first : std::nullopt;
 }
 
+/// How a node's result shares the memory of its first argument, or null.
+const c10::AliasInfo *aliasOf(const bitwright::Node &node)
+{
+    const auto info = findOperator(node.op);
+    const bool value = info && info->schema && !info->schema->arguments().empty() && node.arguments[0].kind == Argument::Kind::Value;
+    return value ? info->schema->arguments()[0].alias_info() : nullptr;
+}
+
 /// Tensors from outside that these nodes write in place, themselves or through a view.
 std::vector<ValueId> writtenOutside(const std::vector<bitwright::Node> &nodes)
 {
@@ -87,10 +95,8 @@ std::vector<ValueId> writtenOutside(const std::vector<bitwright::Node> &nodes)
     std::set<ValueId> made;
     std::map<ValueId, ValueId> parent;
     for (const bitwright::Node &node : nodes) {
-        const auto info = findOperator(node.op);
-        const bool aliases = info && info->schema && !info->schema->arguments().empty()
-            && info->schema->arguments()[0].alias_info() && node.arguments[0].kind == Argument::Kind::Value;
-        if (aliases && info->schema->arguments()[0].alias_info()->isWrite()) {
+        const c10::AliasInfo *alias = aliasOf(node);
+        if (alias && alias->isWrite()) {
             ValueId root = node.arguments[0].value;
             while (parent.contains(root))
                 root = parent[root];
@@ -99,7 +105,7 @@ std::vector<ValueId> writtenOutside(const std::vector<bitwright::Node> &nodes)
         }
         for (const ValueId output : node.outputs) {
             made.insert(output);
-            if (aliases)
+            if (alias)
                 parent[output] = node.arguments[0].value;
         }
     }
@@ -270,6 +276,38 @@ Walker::Body Walker::walkBody(const Block *block)
     }
     leave();
     return body;
+}
+
+/// Views made outside of a tensor that the body writes are made in the body again: there they show what it writes.
+void Walker::bringViews(Body &body, const std::vector<Argument> &outputs) const
+{
+    std::map<ValueId, std::size_t> maker;
+    const std::vector<bitwright::Node> &around = m_result.graph.nodes;
+    for (std::size_t i = 0; i < around.size(); ++i)
+        if (const auto alias = aliasOf(around[i]); alias && !alias->isWrite())
+            for (const ValueId output : around[i].outputs)
+                maker[output] = i;
+    const auto baseOf = [&](ValueId value, std::set<std::size_t> *made) {
+        for (auto found = maker.find(value); found != maker.end(); found = maker.find(value)) {
+            if (made)
+                made->insert(found->second);
+            value = around[found->second].arguments[0].value;
+        }
+        return value;
+    };
+    std::set<ValueId> written;
+    for (const ValueId value : writtenOutside(body.nodes))
+        written.insert(baseOf(value, nullptr));
+    if (written.empty())
+        return;
+    std::set<std::size_t> wanted;
+    for (const ValueId value : freeValues({body.nodes, outputs, {}}))
+        if (written.contains(baseOf(value, nullptr)))
+            baseOf(value, &wanted);
+    std::vector<bitwright::Node> views;
+    for (const std::size_t index : wanted)
+        views.push_back(around[index]);
+    body.nodes.insert(body.nodes.begin(), std::make_move_iterator(views.begin()), std::make_move_iterator(views.end()));
 }
 
 Argument Walker::argumentIn(Body &body, const ValuePtr &value)
@@ -472,6 +510,8 @@ void Walker::emitIf(const Node *node, const ValuePtr &condition, Body &yes, Body
         b.outputs.push_back(argumentIn(no, leaf.second));
         outputs.push_back(leaf.out->id);
     }
+    bringViews(yes, a.outputs);
+    bringViews(no, b.outputs);
     std::vector<ValueId> written = writtenOutside(yes.nodes);
     for (const ValueId value : writtenOutside(no.nodes))
         if (std::ranges::find(written, value) == written.end())
@@ -772,6 +812,7 @@ void Walker::emitLoop(Loop &loop, Body &body)
         made.carried.push_back(argumentFor(leaf.first));
         outputs.push_back(leaf.out->kind == Kind::Dynamic ? leaf.out->id : graph.addValue("unknown"));
     }
+    bringViews(body, parts.outputs);
     const std::vector<ValueId> written = writtenOutside(body.nodes);
     std::vector<std::pair<ValueId, ValueId>> copies;
     for (const ValueId value : written) {

@@ -98,6 +98,7 @@ private:
     bool chooseNumbers(const Node *node, const ValuePtr &condition, Body &yes, Body &no);
     ValuePtr merge(const std::optional<bool> &taken, const ValuePtr &a, const ValuePtr &b, std::vector<Leaf> &leaves);
     void emitIf(const Node *node, const ValuePtr &condition, Body &yes, Body &no, const std::vector<Leaf> &leaves);
+    void bringViews(Body &body, const std::vector<Argument> &outputs) const;
     Argument argumentIn(Body &body, const ValuePtr &value);
     void loop(const Node *node, std::int64_t done, const ValuePtr &trips, const ValuePtr &going, const Values &carried);
     bool walkLoop(Loop &loop, Body &body);

@@ -15,7 +15,7 @@ namespace {
 std::string g_folder;
 
 const std::vector<const char *> kNetworks{
-    "branch",    "while",         "early_return", "time_steps", "nested",  "in_place",  "stateful", "optional_state",
+    "branch",    "while",         "early_return", "time_steps", "nested",  "in_place",  "aliases", "stateful", "optional_state",
     "odd_sizes", "rates", "dict_in_loop", "carried_tuple", "dict_in_out",  "lists_and_tuples", "numbers", "recurrent",
     "recurrent_traced", "dict_in_out_traced", "lists_and_tuples_traced"};
 
