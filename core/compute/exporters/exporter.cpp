@@ -2,6 +2,7 @@
 #include "exporters/exporter.h"
 
 #include "exporters/pack.h"
+#include "exporters/torch_exporters.h"
 
 #include "quant/quantizer.h"
 
@@ -14,7 +15,7 @@ namespace bitwright {
 
 const std::vector<Exporter> &exporters()
 {
-    static const std::vector<Exporter> table{onnxQdqExporter(), packExporter()};
+    static const std::vector<Exporter> table{onnxQdqExporter(), torchscriptExporter(), pt2Exporter(), packExporter(), stateDictExporter()};
     return table;
 }
 

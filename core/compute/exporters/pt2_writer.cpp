@@ -2,6 +2,7 @@
 #include "exporters/pt2_writer.h"
 
 #include "base/replace_file.h"
+#include "exporters/batch_watch.h"
 #include "frontends/frontend.h"
 #include "graph/executor.h"
 #include "graph/node_builder.h"
@@ -27,37 +28,9 @@ namespace {
 
 using nlohmann::json;
 using Kind = Argument::Kind;
-using Stack = torch::jit::Stack;
 
 constexpr const char *kSymbol = "s77";
 constexpr double kReadBackTolerance = 1e-4;
-
-/// What one pass showed of a node. Tensors are kept as empty ones with their sizes and strides.
-struct Seen {
-    Stack in, out;
-};
-
-c10::IValue outline(const c10::IValue &value)
-{
-    const auto meta = [](const at::Tensor &tensor) {
-        return tensor.defined() ? at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(at::kMeta)) : tensor;
-    };
-    if (value.isTensor())
-        return meta(value.toTensor());
-    if (value.isTensorList()) {
-        std::vector<at::Tensor> all;
-        for (const at::Tensor &each : value.toTensorVector())
-            all.push_back(meta(each));
-        return all;
-    }
-    return value;
-}
-
-/// A number as it changes with the batch: a s + b.
-struct Linear {
-    std::int64_t factor = 0, offset = 0;
-    friend auto operator<=>(const Linear &, const Linear &) = default;
-};
 
 class Pt2Writer {
 public:
@@ -67,17 +40,13 @@ public:
     [[nodiscard]] const std::vector<at::Tensor> &tensors() const { return m_tensors; }
 
 private:
-    Status watch();
     Status addInputs();
-    /// Those whose tensors are read; what only leads to numbers is not, for the numbers are written as they are.
-    [[nodiscard]] std::vector<bool> neededNodes() const;
     Status addNode(std::size_t index);
     Status addOutputs();
     void addParameter(const Parameter &parameter);
     [[nodiscard]] bool glue(std::size_t index);
     std::string unique(const std::string &wanted);
     std::string nameOf(ValueId value);
-    [[nodiscard]] Result<Linear> linear(const std::vector<std::int64_t> &values) const;
     std::string symbol(const Linear &number);
     json size(const Linear &number) const;
     Result<json> meta(const std::vector<at::Tensor> &seen, bool gradient) const;
@@ -88,8 +57,7 @@ private:
     Result<json> result(const Node &node, std::size_t output, const std::vector<c10::IValue> &seen);
 
     const Graph &m_graph;
-    std::vector<std::int64_t> m_batches;
-    std::vector<std::vector<Seen>> m_seen;            ///< by batch, by node
+    BatchWatch m_watch;
     std::set<std::string> m_taken;
     std::map<ValueId, std::string> m_names;
     std::map<ValueId, std::vector<std::string>> m_lists;
@@ -129,48 +97,6 @@ std::string Pt2Writer::nameOf(ValueId value)
     return name;
 }
 
-/// Runs the graph on zeros of several batch sizes, to see which numbers follow the batch.
-Status Pt2Writer::watch()
-{
-    const c10::NoGradGuard noGrad;
-    m_batches = m_graph.fixedBatch > 0 ? std::vector<std::int64_t>{m_graph.fixedBatch} : std::vector<std::int64_t>{2, 3, 5};
-    for (const std::int64_t batch : m_batches) {
-        std::vector<Seen> &seen = m_seen.emplace_back(m_graph.nodes.size());
-        auto copy = std::make_shared<Graph>(m_graph);
-        for (std::size_t i = 0; i < copy->nodes.size(); ++i)
-            copy->nodes[i].kernel = [kernel = m_graph.nodes[i].kernel, &note = seen[i]](Stack &stack) {
-                for (const c10::IValue &value : stack)
-                    note.in.push_back(outline(value));
-                kernel(stack);
-                for (const c10::IValue &value : stack)
-                    note.out.push_back(outline(value));
-            };
-        const Executor executor(copy);
-        RunOptions options;
-        options.inPlace = false;
-        const auto inputs = zeroInputs(m_graph, {}, batch, 32);
-        if (inputs.size() != m_graph.inputs.size())
-            return fail(ErrorKind::Unsupported, "the shape of an input is unknown; give the network a fixed input shape");
-        const auto outputs = executor.run(inputs, executor.bind(), options);
-        if (!outputs)
-            return std::unexpected(outputs.error());
-    }
-    return {};
-}
-
-Result<Linear> Pt2Writer::linear(const std::vector<std::int64_t> &values) const
-{
-    Linear number{0, values.front()};
-    if (values.size() > 1) {
-        number.factor = (values[1] - values[0]) / (m_batches[1] - m_batches[0]);
-        number.offset = values[0] - number.factor * m_batches[0];
-    }
-    for (std::size_t i = 0; i < values.size(); ++i)
-        if (number.factor * m_batches[i] + number.offset != values[i])
-            return fail(ErrorKind::Unsupported, "a size does not follow the batch in a way that .pt2 can say");
-    return number;
-}
-
 std::string expression(const Linear &number)
 {
     const std::string plain = std::string("Symbol('") + kSymbol + "', positive=True, integer=True)";
@@ -182,7 +108,7 @@ json Pt2Writer::size(const Linear &number) const
 {
     if (number.factor == 0)
         return {{"as_int", number.offset}};
-    return {{"as_expr", {{"expr_str", expression(number)}, {"hint", {{"as_int", number.factor * m_batches[0] + number.offset}}}}}};
+    return {{"as_expr", {{"expr_str", expression(number)}, {"hint", {{"as_int", number.factor * m_watch.batches[0] + number.offset}}}}}};
 }
 
 /// The name of a number that follows the batch; made from the first input's size when first asked for.
@@ -217,7 +143,7 @@ Result<json> Pt2Writer::meta(const std::vector<at::Tensor> &seen, bool gradient)
             std::vector<std::int64_t> values;
             for (const at::Tensor &tensor : seen)
                 values.push_back(isSize ? tensor.size(axis) : tensor.stride(axis));
-            BW_ASSIGN(const Linear number, linear(values));
+            BW_ASSIGN(const Linear number, m_watch.linear(values));
             (isSize ? sizes : strides).push_back(size(number));
         }
     return json{{"dtype", dtypeCode(seen[0].scalar_type())}, {"sizes", sizes}, {"requires_grad", gradient},
@@ -251,7 +177,7 @@ Status Pt2Writer::addInputs()
     for (std::size_t i = 0; i < m_graph.inputs.size(); ++i) {
         const GraphInput &input = m_graph.inputs[i];
         std::vector<at::Tensor> seen;
-        for (const std::int64_t batch : m_batches) {
+        for (const std::int64_t batch : m_watch.batches) {
             const c10::IValue value = zeroInputs(m_graph, {}, batch, 32)[i];
             if (!value.isTensor())
                 return fail(ErrorKind::Unsupported, "input " + input.info.name + " is a number; only tensors can be written");
@@ -275,7 +201,7 @@ Result<json> Pt2Writer::integers(const std::vector<std::vector<std::int64_t>> &s
         std::vector<std::int64_t> values;
         for (const auto &each : seen)
             values.push_back(k < each.size() ? each[k] : 0);
-        BW_ASSIGN(const Linear number, linear(values));
+        BW_ASSIGN(const Linear number, m_watch.linear(values));
         numbers.push_back(number);
         symbolic = symbolic || number.factor != 0;
     }
@@ -310,8 +236,11 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
     const auto is = [&](const char *what) { return type.find(what) != std::string::npos; };
     if (value.isNone() || (value.isTensor() && !value.toTensor().defined()))
         return none();
-    if (value.isTensor())
+    if (value.isTensor()) {
+        if (given.kind != Kind::Value || !m_values.contains(nameOf(given.value)))
+            return fail(ErrorKind::Unsupported, "node " + node.name + ", its argument " + declared.name() + " is a number that the run turns into a tensor");
         return json{{"as_tensor", {{"name", nameOf(given.value)}}}};
+    }
     if (value.isTensorList()) {
         BW_ASSIGN(json names, tensorNames(given));
         return json{{"as_tensors", std::move(names)}};
@@ -332,7 +261,7 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
         std::vector<std::int64_t> values;
         for (const c10::IValue &each : seen)
             values.push_back(each.isInt() ? each.toInt() : 0);
-        BW_ASSIGN(const Linear number, linear(values));
+        BW_ASSIGN(const Linear number, m_watch.linear(values));
         return number.factor == 0 ? json{{"as_int", number.offset}} : json{{"as_sym_int", {{"as_name", symbol(number)}}}};
     }
     if (value.isDouble()) {
@@ -369,7 +298,7 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
 bool Pt2Writer::glue(std::size_t index)
 {
     const Node &node = m_graph.nodes[index];
-    const Seen &seen = m_seen[0][index];
+    const NodeRun &seen = m_watch.runs[0][index];
     const std::string op = node.op;
     if (op == "prim::ListConstruct" || op == "prim::TupleConstruct") {
         for (const Argument &argument : node.arguments)
@@ -423,29 +352,6 @@ Result<json> Pt2Writer::result(const Node &node, std::size_t output, const std::
     return json{{"as_tensors", names}};
 }
 
-std::vector<bool> Pt2Writer::neededNodes() const
-{
-    std::set<ValueId> read;
-    const auto mark = [&](const Argument &argument, const auto &self) -> void {
-        if (argument.kind == Kind::Value)
-            read.insert(argument.value);
-        for (const Argument &element : argument.list)
-            self(element, self);
-    };
-    for (const Argument &output : m_graph.outputs)
-        mark(output, mark);
-    std::vector<bool> needed(m_graph.nodes.size());
-    for (std::size_t i = m_graph.nodes.size(); i-- > 0;) {
-        const Node &node = m_graph.nodes[i];
-        needed[i] = std::ranges::any_of(node.outputs, [&](ValueId value) { return read.contains(value); });
-        const Stack &in = m_seen[0][i].in;
-        for (std::size_t k = 0; needed[i] && k < node.arguments.size() && k < in.size(); ++k)
-            if (in[k].isTensor() || in[k].isTensorList() || (in[k].isList() && !in[k].isIntList()) || in[k].isTuple())
-                mark(node.arguments[k], mark);
-    }
-    return needed;
-}
-
 bool isDefault(const Argument &given, const c10::IValue &value, const c10::Argument &declared)
 {
     const auto &fallback = declared.default_value();
@@ -466,20 +372,20 @@ Status Pt2Writer::addNode(std::size_t index)
     const auto &declared = known->schema->arguments();
     std::size_t positional = 0;   // those before the last that is not its default are all written: their place counts
     for (std::size_t i = 0; i < node.arguments.size(); ++i)
-        if (!declared[i].kwarg_only() && !isDefault(node.arguments[i], m_seen[0][index].in[i], declared[i]))
+        if (!declared[i].kwarg_only() && !isDefault(node.arguments[i], m_watch.runs[0][index].in[i], declared[i]))
             positional = i + 1;
     for (std::size_t i = 0; i < node.arguments.size(); ++i) {
         std::vector<c10::IValue> seen;
-        for (const auto &pass : m_seen)
+        for (const auto &pass : m_watch.runs)
             seen.push_back(pass[index].in[i]);
         if (i >= positional && isDefault(node.arguments[i], seen[0], declared[i]))
             continue;
         BW_ASSIGN(json value, argument(node, i, node.arguments[i], seen, declared[i]));
         inputs.push_back({{"name", declared[i].name()}, {"arg", std::move(value)}, {"kind", declared[i].kwarg_only() ? 2 : 1}});
     }
-    for (std::size_t i = 0; i < m_seen[0][index].out.size(); ++i) {
+    for (std::size_t i = 0; i < m_watch.runs[0][index].out.size(); ++i) {
         std::vector<c10::IValue> seen;
-        for (const auto &pass : m_seen)
+        for (const auto &pass : m_watch.runs)
             seen.push_back(pass[index].out[i]);
         BW_ASSIGN(json value, result(node, i, seen));
         outputs.push_back(std::move(value));
@@ -508,9 +414,9 @@ Status Pt2Writer::addOutputs()
 
 Result<json> Pt2Writer::program()
 {
-    BW_CHECK(watch());
+    BW_ASSIGN(m_watch, BatchWatch::of(m_graph));
     BW_CHECK(addInputs());
-    const std::vector<bool> needed = neededNodes();
+    const std::vector<bool> needed = m_watch.neededNodes(m_graph);
     for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
         if (needed[i])
             BW_CHECK(addNode(i));
@@ -522,7 +428,7 @@ Result<json> Pt2Writer::program()
     const json in = json::array({1, tuple(json::array({arguments, keywords}))});
     const json out = json::array({1, m_outputs.size() == 1 ? leaf : tuple(json(m_outputs.size(), leaf))});
     json constraints = json::object();
-    if (m_batches.size() > 1)
+    if (m_watch.batches.size() > 1)
         constraints[kSymbol] = {{"min_val", 1}, {"max_val", nullptr}};
     return json{
         {"graph_module",
@@ -590,19 +496,21 @@ Status checkWritten(const Graph &graph, const std::string &path, const JobContex
 
 } // namespace
 
-Status writeGraphPt2(const Graph &graph, const std::string &path, const JobContext &context)
+Status writeGraphPt2(const Graph &graph, const std::string &path, const JobContext &context, const std::map<std::string, std::string> &extras)
 {
     Pt2Writer writer(graph);
     auto program = guarded(path, ErrorKind::Unsupported, [&] { return writer.program(); });
     if (!program)
         return fail(program.error().kind, path + " cannot be written, " + program.error().message, program.error().context);
-    const std::map<std::string, std::string> texts{{"data/sample_inputs/model.pt", ""},   // must be there; empty is none
+    std::map<std::string, std::string> texts{{"data/sample_inputs/model.pt", ""},   // must be there; empty is none
                                                    {"data/weights/model_weights_config.json", json{{"config", writer.weights()}}.dump()},
                                                    {"data/constants/model_constants_config.json", json{{"config", json::object()}}.dump()},
                                                    {"models/model.json", program->dump()},
                                                    {"archive_format", "pt2"},
                                                    {"archive_version", "0"},
                                                    {"byteorder", "little"}};
+    for (const auto &[name, text] : extras)
+        texts["extra/" + name] = text;
     return replaceFile(path, [&](const std::string &temporary) -> Status {
         BW_CHECK(writeArchive(temporary, texts, writer.tensors()));
         return checkWritten(graph, temporary, context);

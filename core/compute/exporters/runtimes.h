@@ -49,6 +49,12 @@ struct PackContents {
     std::vector<LayerAgreement> weights;   ///< by parameter
 };
 Result<PackContents> packRuntime(const std::string &path, std::shared_ptr<const Network> network, const ParameterMap &simulated);
+/// PyTorch in a child Python, for `.pt2`. The error is of kind Unsupported where there is no Python or no torch.
+Result<std::unique_ptr<Runtime>> pytorchRuntime(const std::string &path, int threads, const JobContext &context);
+/// `plain`'s output, and the quantized inputs of the layers as our reader finds them in the same file; `plain` may be none:
+/// then the output is the reader's, too. `sites` is filled with what is seen; empty for a file of somebody else.
+Result<std::unique_ptr<Runtime>> tappedRuntime(const std::string &path, std::unique_ptr<Runtime> plain, std::vector<QuantizedSite> &sites,
+                                               const JobContext &context);
 /// LibTorch's own interpreter, for TorchScript files.
 Result<std::unique_ptr<Runtime>> torchscriptRuntime(const std::string &path);
 

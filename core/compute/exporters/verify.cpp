@@ -169,6 +169,16 @@ private:
         // A linear map over more than two dimensions is written as one over rows.
         if (values.numel() == steps.numel())
             values = values.reshape(steps.sizes());
+        bool padded = values.dim() > 2 && values.dim() == steps.dim() && values.size(0) == steps.size(0) && values.size(1) == steps.size(1);
+        for (std::int64_t axis = 2; axis < values.dim() && padded; ++axis)
+            padded = values.size(axis) >= steps.size(axis);
+        if (padded && values.sizes() != steps.sizes()) {
+            const std::string note = "layer " + site.layer + " is padded before its input is quantized in the simulation, after it in the file: "
+                                                             "zeros are zeros in both, its codes are not compared one by one";
+            if (std::ranges::find(m_report.notes, note) == m_report.notes.end())
+                m_report.notes.push_back(note);
+            return {};
+        }
         if (values.sizes() != steps.sizes())
             return fail(ErrorKind::Invalid, "layer " + site.layer + ", its input has another shape in the file");
         const bool free = site.scale == 0;
@@ -237,11 +247,25 @@ Result<Opened> openRuntime(const VerifyInput &input, const JobContext &context)
         made.fixedBatch = std::max<std::int64_t>(0, input.network->graph().fixedBatch);
         return made;
     }
+    made.fixedBatch = input.network ? std::max<std::int64_t>(0, input.network->graph().fixedBatch) : 0;
+    std::unique_ptr<Runtime> own;
     if (input.format == "torchscript" && !input.ownReaderOnly) {
-        BW_ASSIGN(made.runtime, torchscriptRuntime(input.path));
-    } else {
-        BW_ASSIGN(made.runtime, readerRuntime(input.path, {}, context));
+        BW_ASSIGN(own, torchscriptRuntime(input.path));
+    } else if (input.format == "pt2" && !input.ownReaderOnly) {
+        auto runtime = pytorchRuntime(input.path, input.threads, context);
+        if (runtime)
+            own = std::move(*runtime);
+        else if (runtime.error().kind != ErrorKind::Unsupported)
+            return std::unexpected(runtime.error());
+        else
+            made.notes.push_back(runtime.error().message + "; checked with Bitwright's own reader instead");
     }
+    const bool byReader = !own;
+    BW_ASSIGN(made.runtime, tappedRuntime(input.path, std::move(own), made.sites, context));
+    if (made.sites.empty())
+        made.notes.push_back("the file says nowhere that it quantizes inputs: only its output is compared");
+    else if (!byReader)
+        made.notes.push_back("the output is " + made.runtime->name() + "'s; the levels of the inputs are those that Bitwright's reader finds in the same file");
     return made;
 }
 
@@ -315,7 +339,7 @@ Result<VerifyReport> verifyFile(const VerifyInput &input, const JobContext &cont
         if (!input.inputs.defined() || input.inputs.dim() == 0 || input.inputs.size(0) == 0)
             return fail(ErrorKind::Invalid, input.path + ", there are no samples to check it with; give data");
         BW_ASSIGN(Opened opened, openRuntime(input, context));
-        Comparison comparison(opened.sites, input.format == "onnx");
+        Comparison comparison(opened.sites, input.format == "onnx" || !opened.sites.empty());
         const std::int64_t total = input.inputs.size(0);
         const std::int64_t batch = opened.fixedBatch > 0 ? opened.fixedBatch : std::max<std::int64_t>(1, input.batch);
         for (std::int64_t first = 0; first < total; first += batch) {

@@ -38,7 +38,8 @@ inline Dataset datasetOf(const at::Tensor &inputs)
 }
 
 /// Calibrates `config` on the inputs and writes the file.
-inline Result<Exported> exportCase(const Case &made, const ModelConfig &assignment, const std::string &path)
+inline Result<Exported> exportCase(const Case &made, const ModelConfig &assignment, const std::string &path,
+                                   const std::string &format = "onnx")
 {
     Exported exported;
     const Network &network = *made.network;
@@ -57,7 +58,7 @@ inline Result<Exported> exportCase(const Case &made, const ModelConfig &assignme
     input.assignment = withValues(assignment, exported.config, false);
     input.example = {made.inputs.narrow(0, 0, 1)};
     input.producerVersion = "test";
-    BW_ASSIGN(exported.report, findExporter("onnx")->write(input, path, {}));
+    BW_ASSIGN(exported.report, findExporter(format)->write(input, path, {}));
     return exported;
 }
 
@@ -76,10 +77,12 @@ inline Result<SimulationTrace> trace(Simulation &simulation, const at::Tensor &i
     return made;
 }
 
-inline Result<VerifyReport> verifyCase(const Case &made, const Exported &exported, const std::string &path, bool ownReader)
+inline Result<VerifyReport> verifyCase(const Case &made, const Exported &exported, const std::string &path, bool ownReader,
+                                       const std::string &format = "onnx")
 {
     VerifyInput input;
     input.path = path;
+    input.format = format;
     input.inputs = made.inputs;
     input.ownReaderOnly = ownReader;
     input.simulate = [&](const at::Tensor &rows) { return trace(*exported.simulation, rows); };
