@@ -434,6 +434,15 @@ void writeTensor(pbf_writer out, const Tensor &tensor)
     out.add_int32(field::tensor::DataType, std::int32_t(tensor.type));
     if (!tensor.name.empty())
         out.add_string(field::tensor::Name, tensor.name);
+    if (tensor.external) {
+        for (const auto &[key, value] : tensor.externalEntries) {
+            pbf_writer entry(out, field::tensor::ExternalData);
+            entry.add_string(1, key);
+            entry.add_string(2, value);
+        }
+        out.add_int32(field::tensor::DataLocation, 1);
+        return;
+    }
     if (tensor.hasRaw || !tensor.owned.empty()) {
         const auto bytes = tensor.bytes();
         out.add_bytes(field::tensor::RawData, bytes.data(), bytes.size());

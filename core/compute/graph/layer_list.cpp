@@ -23,6 +23,9 @@ const std::set<std::string> kQuantizable{
     "aten::conv1d", "aten::conv2d", "aten::conv3d", "aten::conv1d.padding", "aten::conv2d.padding", "aten::conv3d.padding",
     "aten::conv_transpose1d", "aten::conv_transpose2d.input", "aten::conv_transpose3d.input", "aten::linear"};
 
+/// A product with a constant matrix [inputs, outputs] on its right.
+bool isProduct(const Node &node) { return node.op == "aten::matmul" || node.op == "aten::mm"; }
+
 /// Results are never below zero whatever comes in.
 const std::set<std::string> kNonNegative{"relu", "relu6", "sigmoid", "hardsigmoid", "softmax", "_softmax", "abs", "exp",
                                          "square", "softplus"};
@@ -56,6 +59,7 @@ private:
     void noteReaders(const Argument &argument, std::size_t node);
     void addLayer(std::size_t node);
     void addOther(std::size_t node);
+    [[nodiscard]] bool isLayer(const Node &node) const;
     LayerBinding weighted(std::size_t node, const Parameter &weight) const;
     [[nodiscard]] std::string whyFloat(const Node &node, const Parameter &weight) const;
     [[nodiscard]] std::int64_t macs(std::size_t node, const LayerInfo &info) const;
@@ -179,8 +183,8 @@ LayerBinding Lister::weighted(std::size_t node, const Parameter &weight) const
     info.weightShape = weight.tensor.sizes().vec();
     info.weightCount = weight.tensor.numel();
     info.groups = groupsOf(call);
-    info.channelAxis = info.op.starts_with("conv_transpose") ? 1 : 0;
-    if (const Parameter *bias = parameterOf(call.arguments[2])) {
+    info.channelAxis = info.op.starts_with("conv_transpose") || isProduct(call) ? 1 : 0;
+    if (const Parameter *bias = isProduct(call) ? nullptr : parameterOf(call.arguments[2])) {
         binding.bias = bias->value;
         info.biasCount = bias->tensor.numel();
     }
@@ -228,6 +232,14 @@ void Lister::addLayer(std::size_t node)
     binding.info.nonNegativeInput = binding.info.nonNegativeInput && nonNegative(call.arguments[0]);
 }
 
+bool Lister::isLayer(const Node &node) const
+{
+    if (!isProduct(node))
+        return kQuantizable.contains(node.op);
+    const Parameter *matrix = parameterOf(node.arguments[1]);
+    return matrix && matrix->trainable && matrix->tensor.dim() == 2 && !parameterOf(node.arguments[0]);
+}
+
 /// A batch norm, an embedding, a scale: anything else that owns trainable parameters.
 void Lister::addOther(std::size_t node)
 {
@@ -268,13 +280,13 @@ std::vector<LayerBinding> Lister::run()
     // A weight that some layer multiplies belongs to that layer, also where another operator reads it first.
     std::set<ValueId> ofLayers;
     for (const Node &node : m_graph.nodes)
-        if (kQuantizable.contains(node.op))
-            for (std::size_t i : {1U, 2U})
+        if (isLayer(node))
+            for (std::size_t i = 1; i < std::min<std::size_t>(3, node.arguments.size()); ++i)
                 if (const Parameter *parameter = parameterOf(node.arguments[i]))
                     ofLayers.insert(parameter->value);
     for (std::size_t i = 0; i < m_graph.nodes.size(); ++i) {
         const Node &node = m_graph.nodes[i];
-        if (kQuantizable.contains(node.op)) {
+        if (isLayer(node)) {
             addLayer(i);
             continue;
         }
@@ -290,10 +302,38 @@ std::vector<LayerBinding> Lister::run()
     return std::move(m_bindings);
 }
 
+/// The tensors of a state dict: without a network, floating ones of two dimensions and more are taken for layers.
+std::vector<LayerBinding> listTensors(const Graph &graph)
+{
+    std::vector<LayerBinding> bindings;
+    for (const Parameter &parameter : graph.parameters) {
+        LayerBinding binding;
+        LayerInfo &info = binding.info;
+        binding.weight = parameter.value;
+        info.name = parameter.name.ends_with(".weight") ? prefixOf(parameter.name) : parameter.name;
+        info.op = "tensor";
+        info.weightShape = parameter.tensor.sizes().vec();
+        info.weightCount = parameter.tensor.numel();
+        if (!c10::isFloatingType(parameter.tensor.scalar_type()))
+            info.reason = "its weight is not a floating-point tensor";
+        else if (c10::elementSize(parameter.tensor.scalar_type()) < 2)
+            info.reason = "its weight has 8 bits already";
+        else if (parameter.tensor.dim() < 2)
+            info.reason = "a tensor of one dimension (a bias, a scale) stays float";
+        else if (info.weightCount == 0)
+            info.reason = "its weight is empty";
+        info.status = info.reason.empty() ? LayerStatus::Quantizable : LayerStatus::Float;
+        bindings.push_back(std::move(binding));
+    }
+    return bindings;
+}
+
 } // namespace
 
 std::vector<LayerBinding> listLayers(const Graph &graph, const Shape &sample)
 {
+    if (graph.weightsOnly)
+        return listTensors(graph);
     return Lister(graph, sample).run();
 }
 

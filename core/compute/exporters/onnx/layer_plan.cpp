@@ -231,7 +231,7 @@ bool needsBarrier(const Graph &graph, const Argument &input)
     const Argument *at = &input;
     while (const Node *node = producerOf(graph, *at)) {
         const std::string op = baseName(node->op);
-        if (kStop.contains(op))
+        if (kStop.contains(op) || node->op.starts_with("onnx::"))
             return true;
         if (!kPassed.contains(op) || node->arguments.empty())
             return false;

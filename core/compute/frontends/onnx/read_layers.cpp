@@ -52,13 +52,35 @@ Result<Ints> padsOf(OnnxReader &r, std::size_t spatial)
     return filled(pads, spatial * 2, 0);
 }
 
+/// The input with the zeros that automatic padding adds, which depend on its size.
+Result<ValueId> samePadded(OnnxReader &r, const Argument &x, std::size_t spatial)
+{
+    BW_ASSIGN(const at::Tensor weight, r.constant(1));
+    const Ints kernel(weight.sizes().begin() + 2, weight.sizes().end());
+    const Ints stride = filled(r.integers("strides"), spatial, 1), dilation = filled(r.integers("dilations"), spatial, 1);
+    OnnxCall call{r.node(), r.opset(), {}};
+    std::erase_if(call.node.attributes, [](const onnx::Attribute &attribute) { return attribute.name != "auto_pad"; });
+    return r.addOwn("onnx::SamePad", {x}, [=, call = std::move(call)](torch::jit::Stack &stack) {
+        const at::Tensor input = torch::jit::pop(stack).toTensor();
+        TORCH_CHECK(input.dim() == std::int64_t(spatial) + 2, "a convolution of ", input.dim(), " dimensions");
+        const Ints size(input.sizes().begin() + 2, input.sizes().end());
+        stack.emplace_back(padSpatial(input, spatialPads(call, size, kernel, stride, dilation), 0));
+    });
+}
+
 Status convolution(OnnxReader &r)
 {
     if (r.rank(1) < 3)
         return fail(ErrorKind::Unsupported, "a convolution whose weight has no known shape");
     const auto spatial = std::size_t(r.rank(1) - 2);
-    BW_ASSIGN(const Ints pads, padsOf(r, spatial));
-    BW_ASSIGN(const Argument x, r.input(0));
+    BW_ASSIGN(Argument x, r.input(0));
+    Ints pads(spatial * 2, 0);
+    if (r.text("auto_pad", "NOTSET").starts_with("SAME")) {
+        BW_ASSIGN(const ValueId same, samePadded(r, x, spatial));
+        x = Argument::of(same);
+    } else {
+        BW_ASSIGN(pads, padsOf(r, spatial));
+    }
     BW_ASSIGN(const Argument weight, r.input(1, true));
     BW_ASSIGN(const Argument bias, r.input(2, true));
     Ints common;
@@ -104,6 +126,13 @@ Status gemm(OnnxReader &r)
     }
     if (transB && alpha == 1 && beta == 1 && (!r.has(2) || r.rank(2) == 1))
         return r.emit("aten::linear", {a, b, c}, {}, 2);
+    if (!transB && alpha == 1 && beta == 1 && r.isConstant(1)) {
+        BW_ASSIGN(const ValueId product, r.add("aten::matmul", {a, b}));
+        if (r.has(2))
+            return r.emit("aten::add.Tensor", {Argument::of(product), c}, {}, 2);
+        r.bind(Argument::of(product), 2);
+        return {};
+    }
     if (transB) {
         BW_ASSIGN(const ValueId turned, r.add("aten::t", {b}));
         b = Argument::of(turned);

@@ -217,7 +217,7 @@ Status gather(OnnxReader &r)
             return r.emit("aten::index_select", {x, value(axis), which});
         }
     }
-    if (axis == 0 && r.isConstant(0)) {
+    if (axis == 0 && r.isConstant(0) && r.rank(0) == 2) {
         BW_ASSIGN(const Argument table, r.input(0, true));
         BW_ASSIGN(const Argument which, r.input(1));
         return r.emit("aten::embedding", {table, which}, {}, r.rank(1) < 0 ? -1 : r.rank(0) + r.rank(1) - 1);
