@@ -281,6 +281,9 @@ Walker::Body Walker::walkBody(const Block *block)
 /// Views made outside of a tensor that the body writes are made in the body again: there they show what it writes.
 void Walker::bringViews(Body &body, const std::vector<Argument> &outputs) const
 {
+    const std::vector<ValueId> changed = writtenOutside(body.nodes);
+    if (changed.empty())
+        return;
     std::map<ValueId, std::size_t> maker;
     const std::vector<bitwright::Node> &around = m_result.graph.nodes;
     for (std::size_t i = 0; i < around.size(); ++i)
@@ -296,10 +299,8 @@ void Walker::bringViews(Body &body, const std::vector<Argument> &outputs) const
         return value;
     };
     std::set<ValueId> written;
-    for (const ValueId value : writtenOutside(body.nodes))
+    for (const ValueId value : changed)
         written.insert(baseOf(value, nullptr));
-    if (written.empty())
-        return;
     std::set<std::size_t> wanted;
     for (const ValueId value : freeValues({body.nodes, outputs, {}}))
         if (written.contains(baseOf(value, nullptr)))
