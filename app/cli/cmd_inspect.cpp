@@ -40,7 +40,7 @@ std::string tensorsText(const std::vector<TensorInfo> &tensors)
     return text;
 }
 
-std::string summaryText(const ModelSummary &model)
+std::string summaryText(const ModelSummary &model, const std::vector<std::string> &obstacles)
 {
     TextTable table({{"layer"}, {"operator"}, {"weight"}, {"parameters", TextTable::Align::Right},
                      {"MACs", TextTable::Align::Right}, {"status"}, {""}});
@@ -55,6 +55,8 @@ std::string summaryText(const ModelSummary &model)
     text += "inputs:  " + tensorsText(model.inputs) + "\noutputs: " + tensorsText(model.outputs) + "\n";
     if (model.fixedBatch > 0)
         text += "the file insists on a batch of " + std::to_string(model.fixedBatch) + "\n";
+    for (const std::string &obstacle : obstacles)
+        text += "cannot be run: " + obstacle + "\n";
     return text + "\n" + table.text();
 }
 
@@ -63,7 +65,7 @@ std::string summaryText(const ModelSummary &model)
 Work declareInspect(CLI::App &app)
 {
     auto model = std::make_shared<std::string>();
-    app.add_option("MODEL", *model, "Network file (.pt2, TorchScript, .onnx)")->required();
+    app.add_option("MODEL", *model, "Network file (.pt2, TorchScript, .onnx) or weights (state dict, .safetensors)")->required();
     return [model](Console &console) -> Result<Output> {
         BW_ASSIGN(auto network, Network::open(*model, console.job()));
         const auto &summary = network->summary();
@@ -75,7 +77,9 @@ Work declareInspect(CLI::App &app)
                        {"layers", layersJson(summary)}};
         if (summary.fixedBatch > 0)
             output.json["fixed_batch"] = summary.fixedBatch;
-        output.text = summaryText(summary);
+        const auto &obstacles = network->executor().graph().obstacles;
+        output.json["obstacles"] = obstacles;
+        output.text = summaryText(summary, obstacles);
         return output;
     };
 }

@@ -63,15 +63,24 @@ Result<Output> stats(const Options &options, Console &console)
 {
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
     BW_CHECK(checkLayers(*network, options.layers));
-    BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
-    BW_ASSIGN(const auto activations, collectActivations(*network, false, {}, *data, 0, console.job()));
+    // What cannot be run has weights to show all the same.
+    const bool runs = network->executor().graph().obstacles.empty();
+    if (runs && options.data.empty())
+        throw CLI::RequiredError("--data");
+    ActivationStatistics activations;
+    std::int64_t samples = 0;
+    if (runs) {
+        BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
+        BW_ASSIGN(activations, collectActivations(*network, false, {}, *data, 0, console.job()));
+        samples = data->size();
+    }
     const auto bins = std::size_t(options.bins);
     const auto &executor = network->executor();
     constexpr auto kRight = TextTable::Align::Right;
     TextTable table({{"layer"}, {"tensor"}, {"min", kRight}, {"max", kRight}, {"mean", kRight}, {"std", kRight}, {""}});
     Output output;
     output.firstKeys = {"name", "weight", "activation", "min", "max", "mean", "std", "histogram"};
-    output.json = {{"layers", json::array()}, {"samples", data->size()}};
+    output.json = {{"layers", json::array()}, {"samples", samples}};
     const auto addRow = [&table](const std::string &name, const std::string &tensor, const Site &site) {
         std::vector<std::string> row{name, tensor};
         for (auto &cell : siteText(site))
@@ -108,7 +117,7 @@ Work declareStats(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]")->required();
+    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]; needed where the network can be run");
     app.add_option("--layer", options->layers, "Only this layer (may be given several times)");
     constexpr int kMostBins = 65536;
     app.add_option("--bins", options->bins, "Bins of the histograms")->check(CLI::Range(1, kMostBins))->capture_default_str();

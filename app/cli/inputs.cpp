@@ -25,8 +25,21 @@ void addOptionPairs(const std::vector<std::string> &pairs, std::map<std::string,
             throw CLI::ValidationError("--option " + pair + ", that option was given before");
 }
 
+namespace {
+
+Status checkRunnable(const Network &network)
+{
+    const auto &obstacles = network.executor().graph().obstacles;
+    if (obstacles.empty())
+        return {};
+    return fail(ErrorKind::Unsupported, network.summary().path + " cannot be run, " + obstacles.front());
+}
+
+} // namespace
+
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console)
 {
+    BW_CHECK(checkRunnable(network));
     DataContext context;
     context.modelPath = network.summary().path;
     if (!network.summary().inputs.empty()) {

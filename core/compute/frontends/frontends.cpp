@@ -101,7 +101,7 @@ const Frontend *frontendOf(const std::string &path)
 const std::vector<Frontend> &frontends()
 {
     static const std::vector<Frontend> table = [] {
-        std::vector<Frontend> rows{pt2Frontend(), torchscriptFrontend(), onnxFrontend()};
+        std::vector<Frontend> rows{pt2Frontend(), torchscriptFrontend(), onnxFrontend(), safetensorsFrontend(), checkpointFrontend()};
         std::erase_if(rows, [](const Frontend &row) { return !row.probe || !row.load; });
         return rows;
     }();

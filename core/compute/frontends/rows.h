@@ -9,5 +9,7 @@ namespace bitwright {
 Frontend pt2Frontend();
 Frontend torchscriptFrontend();
 Frontend onnxFrontend();
+Frontend safetensorsFrontend();
+Frontend checkpointFrontend();
 
 } // namespace bitwright

@@ -301,6 +301,8 @@ struct Executor::Private {
 Status Executor::Private::check(std::span<const c10::IValue> inputs, std::span<const at::Tensor> parameters,
                                 const RunOptions &options) const
 {
+    if (!graph->obstacles.empty())
+        return fail(ErrorKind::Unsupported, graph->obstacles.front());
     if (parameters.size() != graph->parameters.size())
         return fail(ErrorKind::Internal, "run, " + std::to_string(parameters.size()) + " parameters were given, not " +
                                              std::to_string(graph->parameters.size()));

@@ -254,9 +254,7 @@ private Q_SLOTS:
         QTest::newRow("folder") << QStringLiteral("folder.pt2") << QStringLiteral("is a folder");
         QTest::newRow("empty") << QStringLiteral("empty.pt2") << QStringLiteral("is empty");
         QTest::newRow("random") << QStringLiteral("random.pt2") << QStringLiteral("no network file");
-        QTest::newRow("state dict") << QStringLiteral("state_dict.pth") << QStringLiteral("state dict");
         QTest::newRow("pickle") << QStringLiteral("legacy.pth") << QStringLiteral("pickle");
-        QTest::newRow("safetensors") << QStringLiteral("weights.safetensors") << QStringLiteral("safetensors");
         QTest::newRow("zip") << QStringLiteral("pictures.zip") << QStringLiteral("zip archive");
         QTest::newRow("older layout") << QStringLiteral("older.pt2") << QStringLiteral("older layout");
         QTest::newRow("compiled") << QStringLiteral("compiled.pt2") << QStringLiteral("AOTInductor");
