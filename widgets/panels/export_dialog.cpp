@@ -132,6 +132,28 @@ QVariant ExportModel::headerData(int section, Qt::Orientation orientation, int r
     }
 }
 
+namespace {
+
+/// What the engine writes, ONNX first (README: formats).
+struct Format {
+    const char *id, *suffix;
+    QString title;
+};
+
+const std::vector<Format> &formats()
+{
+    static const std::vector<Format> table{
+        {"onnx", "onnx", ExportDialog::tr("ONNX with QuantizeLinear and DequantizeLinear")},
+        {"torchscript", "pt", ExportDialog::tr("TorchScript with quantizing operators")},
+        {"pt2", "pt2", ExportDialog::tr("PyTorch .pt2 with quantizing operators")},
+        {"pack", "pack", ExportDialog::tr("Pack of quantized weights, as small as it gets")},
+        {"state_dict", "pth", ExportDialog::tr("State dict of quantized weights")},
+    };
+    return table;
+}
+
+} // namespace
+
 ExportDialog::ExportDialog(Document &document, EngineController &controller, QWidget *parent)
     : QDialog(parent), m_document(document), m_controller(controller), m_model(new ExportModel(document, this)),
       m_format(new QComboBox), m_path(new QLineEdit), m_verify(new QCheckBox(tr("Run the written file and compare"))),
@@ -144,7 +166,8 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     layout->setSpacing(10);
 
     auto *form = new QFormLayout;
-    m_format->addItem(tr("ONNX with QuantizeLinear and DequantizeLinear"), QStringLiteral("onnx"));
+    for (const Format &format : formats())
+        m_format->addItem(format.title, QString::fromLatin1(format.id));
     m_format->setAccessibleName(tr("Format"));
     auto *pathRow = new QHBoxLayout;
     m_path->setAccessibleName(tr("File to write"));
@@ -156,7 +179,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     form->addRow(tr("Format"), m_format);
     form->addRow(tr("File"), pathRow);
     m_verify->setChecked(true);
-    m_verify->setToolTip(tr("Runs the file in ONNX Runtime where it is installed, else in Bitwright's own reader, on 256 samples"));
+    m_verify->setToolTip(tr("Runs the file in ONNX Runtime, PyTorch or LibTorch where it is installed, else in Bitwright's own reader, on 256 samples"));
     form->addRow(QString(), m_verify);
     layout->addLayout(form);
 
@@ -199,6 +222,7 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
     connect(m_export, &QPushButton::clicked, this, &ExportDialog::start);
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
     connect(m_path, &QLineEdit::textChanged, this, &ExportDialog::updateState);
+    connect(m_format, &QComboBox::currentIndexChanged, this, &ExportDialog::followFormat);
     connect(&controller, &EngineController::exportReady, this, &ExportDialog::showResult);
     connect(&controller, &EngineController::jobEnded, this, &ExportDialog::onEnded);
     connect(&controller, &EngineController::jobProgress, this, &ExportDialog::onProgress);
@@ -217,12 +241,28 @@ void ExportDialog::setPath(const QString &path)
     m_path->setText(path);
 }
 
+/// The file's ending follows the format; a name of the user's own keeps all but its ending.
+void ExportDialog::followFormat()
+{
+    const QString suffix = QString::fromLatin1(formats()[std::size_t(m_format->currentIndex())].suffix);
+    const QString path = m_path->text();
+    for (const Format &format : formats()) {
+        const QString ending = QChar(u'.') + QString::fromLatin1(format.suffix);
+        if (path.endsWith(ending)) {
+            setPath(path.chopped(ending.size()) + QChar(u'.') + suffix);
+            break;
+        }
+    }
+    showPlan();
+}
+
 void ExportDialog::browse()
 {
-    auto *dialog = new QFileDialog(this, tr("Export as"), m_path->text(), tr("ONNX (*.onnx)"));
+    const QString suffix = QString::fromLatin1(formats()[std::size_t(m_format->currentIndex())].suffix);
+    auto *dialog = new QFileDialog(this, tr("Export as"), m_path->text(), QStringLiteral("%1 (*.%2)").arg(m_format->currentText(), suffix));
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->setAcceptMode(QFileDialog::AcceptSave);
-    dialog->setDefaultSuffix(QStringLiteral("onnx"));
+    dialog->setDefaultSuffix(suffix);
     connect(dialog, &QFileDialog::fileSelected, m_path, &QLineEdit::setText);
     dialog->open();
 }
@@ -239,7 +279,7 @@ void ExportDialog::showPlan()
         }
     }
     QString notes = m_document.quantizedLayers().empty() ? tr("Nothing is quantized: this writes the float network.") : QString();
-    if (clipped > 0)
+    if (clipped > 0 && m_format->currentIndex() == 0)
         notes = counted(clipped, tr("%1 tensor has a width that ONNX lacks: it is stored in the next wider type, with a Clip; answers stay the same."), tr("%1 tensors have a width that ONNX lacks: they are stored in the next wider type, with a Clip; answers stay the same."));
     m_notes->setText(notes);
     m_notes->setVisible(!notes.isEmpty());

@@ -46,6 +46,7 @@ public:
 
 private:
     void browse();
+    void followFormat();
     void start();
     /// False after saying why not: the open network never, another file only when asked twice.
     bool mayWrite(const QString &path);

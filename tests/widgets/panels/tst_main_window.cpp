@@ -16,6 +16,7 @@
 #include "window/message_bar.h"
 
 #include <QAbstractButton>
+#include <QComboBox>
 #include <QDockWidget>
 #include <QLineEdit>
 #include <QMenu>
@@ -72,6 +73,7 @@ private slots:
     void errorsAreShownInPlace();
     void lineWithNothingToUndoLeavesTheKeyToTheWindow();
     void exportAsksBeforeItReplaces();
+    void exportFollowsTheFormat();
     void defaultDataFollowsTheShape();
     void pictures();
 };
@@ -256,6 +258,28 @@ void TstMainWindow::exportAsksBeforeItReplaces()
     write->click();
     QTRY_COMPARE(f.engine.asked<ExportRequest>().size(), std::size_t(1));
     QTRY_COMPARE(write->text(), QStringLiteral("Export"));   // its own file may be written again
+}
+
+void TstMainWindow::exportFollowsTheFormat()
+{
+    Fixture f;
+    f.open();
+    ExportDialog dialog(f.document, f.controller);
+    auto *format = dialog.findChild<QComboBox *>();
+    auto *path = dialog.findChild<QLineEdit *>();
+    dialog.setPath(f.folder.filePath(QStringLiteral("mine.onnx")));
+    for (const auto &[id, suffix] : std::map<QString, QString>{{QStringLiteral("torchscript"), QStringLiteral("pt")}, {QStringLiteral("pt2"), QStringLiteral("pt2")},
+                                                                  {QStringLiteral("pack"), QStringLiteral("pack")}, {QStringLiteral("state_dict"), QStringLiteral("pth")},
+                                                                  {QStringLiteral("onnx"), QStringLiteral("onnx")}}) {
+        QVERIFY2(format->findData(id) >= 0, qPrintable(id));
+        format->setCurrentIndex(format->findData(id));
+        QCOMPARE(path->text(), f.folder.filePath(QStringLiteral("mine.") + suffix));
+    }
+    format->setCurrentIndex(format->findData(QStringLiteral("pt2")));
+    const auto buttons = dialog.findChildren<QPushButton *>();
+    (*std::ranges::find_if(buttons, [](QPushButton *button) { return button->text() == QStringLiteral("Export"); }))->click();
+    QTRY_COMPARE(f.engine.asked<ExportRequest>().size(), std::size_t(1));
+    QCOMPARE(f.engine.asked<ExportRequest>()[0].second.format, std::string("pt2"));
 }
 
 void TstMainWindow::defaultDataFollowsTheShape()
