@@ -53,6 +53,7 @@ class Lister {
 public:
     Lister(const Graph &graph, const Shape &sample) : m_graph(graph), m_sample(sample) {}
     std::vector<LayerBinding> run();
+    ShapeProbe takeShapes() { return std::move(m_shapes); }
 
 private:
     void index();
@@ -330,14 +331,18 @@ std::vector<LayerBinding> listTensors(const Graph &graph)
 
 } // namespace
 
-std::vector<LayerBinding> listLayers(const Graph &graph, const Shape &sample)
+std::vector<LayerBinding> listLayers(const Graph &graph, const Shape &sample, ShapeProbe *shapes)
 {
     if (graph.weightsOnly)
         return listTensors(graph);
-    return Lister(graph, sample).run();
+    Lister lister(graph, sample);
+    auto bindings = lister.run();
+    if (shapes)
+        *shapes = lister.takeShapes();
+    return bindings;
 }
 
-ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bindings, const std::string &path)
+ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bindings, const std::string &path, const ShapeProbe &shapes)
 {
     ModelSummary summary;
     summary.path = path;
@@ -345,7 +350,6 @@ ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bind
     summary.sha256 = sha256OfFile(path).value_or("");
     for (const GraphInput &input : graph.inputs)
         summary.inputs.push_back(input.info);
-    const ShapeProbe shapes = probeShapes(graph);
     summary.outputs = shapes.outputs;
     if (!shapes.ok)
         for (const std::string &name : graph.outputNames)

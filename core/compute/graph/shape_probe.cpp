@@ -3,6 +3,7 @@
 
 #include "graph/executor.h"
 
+#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -56,6 +57,14 @@ std::shared_ptr<const Graph> watched(const Graph &graph, std::vector<ShapeProbe:
     return copy;
 }
 
+std::vector<at::Tensor> withoutData(const std::vector<at::Tensor> &tensors)
+{
+    std::vector<at::Tensor> made;
+    for (const at::Tensor &tensor : tensors)
+        made.push_back(tensor.defined() && tensor.is_floating_point() ? at::empty_like(tensor, at::TensorOptions(at::kMeta)) : tensor);
+    return made;
+}
+
 } // namespace
 
 std::string dtypeName(at::ScalarType type)
@@ -97,13 +106,19 @@ ShapeProbe probeShapes(const Graph &graph, const Shape &sample)
     const at::NoGradGuard noGrad;
     const Executor executor(watched(graph, probe.nodes));
     const std::vector<at::Tensor> parameters = executor.bind();
+    const std::vector<at::Tensor> shapesOnly = withoutData(parameters);
     RunOptions options;
     options.inPlace = false;
-    for (const std::int64_t freeSize : {32, 224}) {
-        const std::vector<c10::IValue> inputs = zeroInputs(graph, sample, probe.batch, freeSize);
+    // Tensors without data know their shapes at once; where an operator asks for values, zeros are run.
+    for (const auto &[freeSize, dataless] : {std::pair(32, true), {32, false}, {224, true}, {224, false}}) {
+        std::vector<c10::IValue> inputs = zeroInputs(graph, sample, probe.batch, freeSize);
         if (inputs.size() != graph.inputs.size())
             return probe;
-        const auto outputs = executor.run(inputs, parameters, options);
+        if (dataless)
+            for (c10::IValue &input : inputs)
+                if (input.isTensor())
+                    input = at::empty_like(input.toTensor(), at::TensorOptions(at::kMeta));
+        const auto outputs = executor.run(inputs, dataless ? shapesOnly : parameters, options);
         if (!outputs)
             continue;
         probe.ok = true;

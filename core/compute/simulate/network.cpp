@@ -21,8 +21,9 @@ std::shared_ptr<const Network> Network::make(Graph graph, const std::string &pat
 {
     std::shared_ptr<Network> network(new Network);
     auto shared = std::make_shared<const Graph>(std::move(graph));
-    auto bindings = listLayers(*shared);
-    network->m_summary = summarize(*shared, bindings, path);
+    ShapeProbe shapes;
+    auto bindings = listLayers(*shared, {}, &shapes);
+    network->m_summary = summarize(*shared, bindings, path, shapes);
     network->m_parameters = shared->parameterMap();
     network->m_executor = std::make_unique<Executor>(std::move(shared), std::move(bindings));
     return network;

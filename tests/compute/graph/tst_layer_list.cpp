@@ -21,7 +21,7 @@ ModelSummary summaryOf(const std::string &path)
     auto graph = loadGraph(path);
     if (!graph)
         throw std::runtime_error(graph.error().message);
-    return summarize(*graph, listLayers(*graph), path);
+    return summarize(*graph, listLayers(*graph), path, probeShapes(*graph));
 }
 
 const LayerInfo &layer(const std::vector<LayerBinding> &bindings, const std::string &name)
@@ -250,7 +250,7 @@ private Q_SLOTS:
         const auto bindings = listLayers(b.graph);
         QCOMPARE(bindings.at(0).info.macs, 0);
         QCOMPARE(bindings.at(0).info.status, LayerStatus::Quantizable);
-        const ModelSummary summary = summarize(b.graph, bindings, "nowhere");
+        const ModelSummary summary = summarize(b.graph, bindings, "nowhere", probeShapes(b.graph));
         QCOMPARE(summary.outputs.size(), std::size_t(1));
         QVERIFY(summary.sha256.empty());
     }
