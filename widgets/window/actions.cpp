@@ -75,6 +75,7 @@ void Actions::makeFile()
     data = make(tr("&Data…"), QStringLiteral("data"), tr("Ctrl+D"), tr("Choose evaluation, calibration and training data"));
     openSession = make(tr("Open s&ession…"), {}, tr("Ctrl+Shift+O"), tr("Go on with a saved session"));
     saveSession = make(tr("&Save session as…"), QStringLiteral("save"), QKeySequence::Save, tr("Keep the session, with all its trials, in a file of your own"));
+    importReport = make(tr("&Import Report…"), {}, {}, tr("Every layer of the file with its status and the reason"));
     exportModel = make(tr("&Export…"), QStringLiteral("export"), tr("Ctrl+E"), tr("Write the quantized network and check what was written"));
     quit = make(tr("&Quit"), {}, QKeySequence(Qt::CTRL | Qt::Key_Q), {});
     quit->setMenuRole(QAction::QuitRole);
@@ -242,7 +243,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     file->addMenu(recentSessions);
     file->addAction(saveSession);
     file->addSeparator();
-    file->addAction(exportModel);
+    file->addActions({importReport, exportModel});
     file->addSeparator();
     file->addAction(quit);
 
@@ -330,7 +331,7 @@ void Actions::update()
     const bool model = m_document.model() != nullptr;
     const bool measurable = model && m_controller.results().data.has_value();
     const bool selected = !m_document.selection().empty();
-    for (QAction *action : {data, saveSession, exportModel, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter,
+    for (QAction *action : {data, saveSession, exportModel, importReport, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter,
                             presets, compare, compareNetwork})
         action->setEnabled(model);
     for (QMenu *menu : {firstLastMenu, shortcutsMenu})

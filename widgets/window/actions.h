@@ -24,7 +24,7 @@ class Actions : public QObject {
 public:
     Actions(Document &document, EngineController &controller, QMainWindow &window);
 
-    QAction *open, *data, *openSession, *saveSession, *exportModel, *quit;
+    QAction *open, *data, *openSession, *saveSession, *exportModel, *importReport, *quit;
     QAction *undo, *redo, *pinBaseline, *clearBaseline, *selectAll;
     QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *cutChannels, *clearMasks;
     QAction *presets, *compare, *compareNetwork;

@@ -15,6 +15,7 @@
 #include "store/session_store.h"
 #include "util/format.h"
 #include "window/actions.h"
+#include "window/import_report_dialog.h"
 #include "window/keys_dialog.h"
 #include "window/message_bar.h"
 #include "window/start_page.h"
@@ -226,6 +227,10 @@ void MainWindow::setupActions()
     connect(m_actions->data, &QAction::triggered, this, &MainWindow::showData);
     connect(m_actions->openSession, &QAction::triggered, this, &MainWindow::openSessionFile);
     connect(m_actions->saveSession, &QAction::triggered, this, &MainWindow::saveSession);
+    connect(m_actions->importReport, &QAction::triggered, this, [this] {
+        if (m_document.model())
+            (new ImportReportDialog(*m_document.model(), this))->show();
+    });
     connect(m_actions->exportModel, &QAction::triggered, this, &MainWindow::showExport);
     connect(m_actions->prune, &QAction::triggered, this, [this] {
         if (!raiseOpen<PruneDialog>(this))
@@ -330,7 +335,9 @@ void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model, con
     m_nextLayer.clear();
     const DataSelection selection = m_nextData.value_or(defaultData(*model));
     m_nextData.reset();
-    if (!selection.empty())
+    if (const QString missing = missingToRun(*model); !missing.isEmpty())
+        m_messages->showOffer(missing, {});
+    else if (!selection.empty())
         m_dataJob = m_controller.openData(selection);
     else
         m_messages->showOffer(tr("No data is open: only the weights can be looked at."), {{tr("Choose data…"), [this] { showData(); }}});
