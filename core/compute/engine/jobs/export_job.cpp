@@ -5,6 +5,7 @@
 #include "engine/export_model.h"
 #include "exporters/pt2_writer.h"
 #include "frontends/frontend.h"
+#include "quant/quantizer.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -20,8 +21,12 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
     event.job = id;
     event.path = request.path;
 
-    if (request.format == session->network->summary().format) {
-        // The network's own format takes the (trained) weights as they are, to go on with elsewhere.
+    BW_ASSIGN(const ResolvedConfig wanted, resolve(request.config, session->network->summary(), methodCatalog()));
+    const bool plain = std::ranges::all_of(wanted, [](const auto &entry) {
+        return entry.second.weight.isFloat() && entry.second.activation.isFloat() && entry.second.prune.isNone();
+    });
+    if (plain && !request.config.foldBatchNorm && request.format == session->network->summary().format) {
+        // Nothing to configure: the network's own format takes the (trained) weights and keeps all else that the file holds.
         if (session->networkName.empty()) {
             BW_CHECK(writeWithParameters(session->network->summary().path, state->tensors, request.path));
         } else {   // a network of our own making has no file to copy
@@ -34,7 +39,7 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
         }
         std::error_code code;
         event.bytes = std::int64_t(std::filesystem::file_size(request.path, code));
-        event.notes.push_back("float weights in the format that was opened; the assignment is not part of the file");
+        event.notes.push_back("nothing is quantized: float weights in the format that was opened");
         m_emit(event);
         return {};
     }
@@ -46,7 +51,9 @@ Status JobHost::job(JobId id, const ExportRequest &request, const JobContext &co
     for (const ExportedLayer &layer : report.layers)
         event.layers.push_back({layer.name, layer.bits, layer.encoding});
     event.notes = report.notes;
-    if (request.verify && evaluator) {
+    if (request.verify && request.format == "state_dict") {
+        event.notes.push_back("a state dict has no operators to run: it was read back, not compared");
+    } else if (request.verify && evaluator) {
         VerifyInput verify;
         verify.path = request.path;
         verify.format = request.format;
