@@ -21,7 +21,18 @@ at::ScalarType scalarType(const std::string &name)
     return at::kFloat;
 }
 
-/// Zeros for one input; free sizes other than the batch are taken as `freeSize`.
+constexpr std::int64_t kMostElements = std::int64_t(1) << 27;   // of one input: a file may say any size
+
+bool isModest(const Shape &shape)
+{
+    std::int64_t elements = 1;
+    for (const std::int64_t size : shape)
+        if (__builtin_mul_overflow(elements, std::max<std::int64_t>(size, 1), &elements) || elements > kMostElements)
+            return false;
+    return true;
+}
+
+/// Zeros for one input, none where that is too large; free sizes other than the batch are taken as `freeSize`.
 c10::IValue zerosFor(const TensorInfo &info, std::int64_t batch, std::int64_t freeSize)
 {
     if (info.dtype == "int")
@@ -34,6 +45,8 @@ c10::IValue zerosFor(const TensorInfo &info, std::int64_t batch, std::int64_t fr
     for (std::size_t i = 0; i < shape.size(); ++i)
         if (shape[i] < 0)
             shape[i] = i == 0 ? batch : freeSize;
+    if (!isModest(shape))
+        return {};
     return at::zeros(shape, at::TensorOptions().dtype(scalarType(info.dtype)));
 }
 
@@ -94,6 +107,8 @@ std::vector<c10::IValue> zeroInputs(const Graph &graph, const Shape &sample, std
         if (i == 0 && !sample.empty() && sample.size() + 1 == info.shape.size())
             std::ranges::copy(sample, info.shape.begin() + 1);
         inputs.push_back(zerosFor(info, batch, freeSize));
+        if (inputs.back().isNone())
+            return {};
     }
     return inputs;
 }

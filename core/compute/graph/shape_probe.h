@@ -19,7 +19,7 @@ struct ShapeProbe {
 /// `sample`: sizes of the first input less the batch where they are known better than the file says.
 ShapeProbe probeShapes(const Graph &graph, const Shape &sample = {});
 
-/// Zeros for every input of a graph, or nothing where a shape is unknown. Free sizes beside the batch become `freeSize`.
+/// Zeros for every input of a graph, or nothing where a shape is unknown or too large to try. Free sizes beside the batch become `freeSize`.
 std::vector<c10::IValue> zeroInputs(const Graph &graph, const Shape &sample, std::int64_t batch, std::int64_t freeSize);
 
 /// "float32", "int64", … as files and summaries spell it.
