@@ -14,8 +14,14 @@ namespace bitwright {
 
 QString missingToRun(const ModelSummary &model)
 {
-    if (model.format != "state_dict" && model.format != "safetensors")
-        return {};
+    if (model.format != "state_dict" && model.format != "safetensors") {
+        if (model.obstacles.empty())
+            return {};
+        const QString first = QString::fromStdString(model.obstacles.front());
+        const int more = int(model.obstacles.size()) - 1;
+        return more == 0 ? ImportReportDialog::tr("The network cannot be run: %1.").arg(first)
+                         : ImportReportDialog::tr("The network cannot be run: %1. %n more in File > Import Report.", nullptr, more).arg(first);
+    }
     return ImportReportDialog::tr("The file holds weights without the network: it cannot be run or evaluated. Export the network "
                                   "from Python with torch.export as .pt2.");
 }
@@ -28,10 +34,18 @@ ImportReportDialog::ImportReportDialog(const ModelSummary &model, QWidget *paren
     auto *layout = new QVBoxLayout(this);
     if (const QString missing = missingToRun(model); !missing.isEmpty()) {
         auto *label = new QLabel(missing);
+        label->setTextFormat(Qt::PlainText);
         label->setWordWrap(true);
         label->setTextInteractionFlags(Qt::TextSelectableByMouse | Qt::TextSelectableByKeyboard);
         layout->addWidget(label);
         m_text = missing + QChar(u'\n');
+    }
+    for (std::size_t i = 1; i < model.obstacles.size(); ++i) {
+        auto *label = new QLabel(QString::fromStdString(model.obstacles[i]));
+        label->setTextFormat(Qt::PlainText);
+        label->setWordWrap(true);
+        layout->addWidget(label);
+        m_text += label->text() + QChar(u'\n');
     }
     const QStringList header{tr("Layer"), tr("Operator"), tr("Status"), tr("Reason")};
     auto *table = new QTableWidget(int(model.layers.size()), int(header.size()));

@@ -7,7 +7,8 @@
 
 namespace bitwright {
 
-/// The one line that says what a file of weights lacks for running it; empty for a network.
+/// The one line that says why a file cannot be run, weights without a network or an operator that is not known; empty
+/// where it can.
 QString missingToRun(const ModelSummary &model);
 
 /// What opening a file found: each layer with its status and reason. Copies as text; does not block the window.

@@ -362,6 +362,7 @@ ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bind
         summary.layers.push_back(binding.info);
     summary.groups = planChannels(graph, bindings).groups;
     summary.fixedBatch = graph.fixedBatch;
+    summary.obstacles = graph.obstacles;
     return summary;
 }
 

@@ -60,6 +60,7 @@ struct ModelSummary {
     std::vector<LayerInfo> layers;
     std::vector<ChannelGroup> groups;   ///< of output channels, those that cannot be cut too
     std::int64_t fixedBatch = 0;   ///< batch size the file insists on, 0 when free
+    std::vector<std::string> obstacles = {};   ///< why it cannot be run, operator by operator; empty: it can
     [[nodiscard]] const LayerInfo *layer(const std::string &name) const;
     [[nodiscard]] std::int64_t quantizableLayers() const;
     /// The groups that hold output channels of a layer; several where a concatenation or a split parts them.

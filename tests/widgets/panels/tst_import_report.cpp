@@ -33,6 +33,15 @@ private slots:
         QVERIFY(missingToRun(model("pt2")).isEmpty());
         delete dialog;
     }
+    void obstaclesOnTop()
+    {
+        ModelSummary summary = model("onnx");
+        summary.obstacles = {"node a, the operator Foo is not known here", "node b, the operator <b>Bar</b> is not known here"};
+        QVERIFY(missingToRun(summary).contains(QStringLiteral("Foo")));
+        auto *dialog = new ImportReportDialog(summary);
+        QVERIFY2(dialog->text().contains(QStringLiteral("Foo")) && dialog->text().contains(QStringLiteral("<b>Bar</b>")), qPrintable(dialog->text()));
+        delete dialog;
+    }
     void weightsSayWhatIsMissingAndCopy()
     {
         auto *dialog = new ImportReportDialog(model("safetensors"));
