@@ -89,7 +89,7 @@ std::string readFile(const fs::path &path)
 
 /// What a child tells its parent, in memory that both see.
 struct Shared {
-    std::uint64_t next = 0, read = 0;      ///< index of the input that runs; how many were accepted
+    std::uint64_t next = 0, read = 0;      ///< index of the input that runs; how many were loaded
     volatile ReadStage stage = ReadStage::Load;
     char why[300] = {};
 };
@@ -125,7 +125,8 @@ void limitMemory()
         }
         ::alarm(kSecondsEach);
         try {
-            shared.read += test::probeReader(options.format, path, &shared.stage).has_value() ? 1 : 0;
+            const Status status = test::probeReader(options.format, path, &shared.stage);
+            shared.read += status || shared.stage != ReadStage::Load ? 1 : 0;
         } catch (const std::exception &e) {
             std::strncpy(shared.why, e.what(), sizeof shared.why - 1);   // zero behind it already
             ::_exit(kEscaped);

@@ -437,14 +437,15 @@ std::string mutatePack(const std::string &bytes, const std::string &other, Rando
     json header = json::parse(text, nullptr, false);
     std::vector<std::string> payloads;
     std::size_t at = 20 + packed;
-    if (header.is_object() && header["tensors"].is_array())
+    if (header.is_object() && header.contains("tensors") && header["tensors"].is_array())
         for (json &tensor : header["tensors"]) {
-            const auto length = std::size_t(tensor.value("bytes", 0));
+            const bool told = tensor.is_object() && tensor.contains("bytes") && tensor["bytes"].is_number_unsigned();
+            const auto length = std::min<std::size_t>(told ? tensor["bytes"].get<std::size_t>() : 0, bytes.size());
             payloads.push_back(at < bytes.size() ? bytes.substr(at, length) : std::string());
             at += length + 4;
         }
-    if (!payloads.empty() && oneIn(random, 2)) {
-        const std::size_t chosen = below(random, payloads.size());
+    const std::size_t chosen = below(random, payloads.size());
+    if (!payloads.empty() && oneIn(random, 2) && header["tensors"][chosen].is_object()) {
         payloads[chosen] = mutateBytes(payloads[chosen], payloads[below(random, payloads.size())], random);
         header["tensors"][chosen]["bytes"] = payloads[chosen].size();
         text = header.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -70,6 +70,7 @@ OnnxValues unsqueeze(const OnnxCall &call, const OnnxValues &in)
 {
     Tensor x = tensorIn(in, 0);
     Ints axes = intsOf(call, "axes", in, 1);
+    TORCH_CHECK(axes.size() <= 64, axes.size(), " new dimensions");   // each step copies the sizes
     for (auto &axis : axes)
         axis = wrapAxis(axis, x.dim() + std::int64_t(axes.size()));
     std::ranges::sort(axes);
@@ -213,6 +214,7 @@ OnnxValues scatterNd(const OnnxCall &call, const OnnxValues &in)
     std::int64_t rows = 1, rest = 1;
     for (std::int64_t i = 0; i < x.dim(); ++i)
         (i < depth ? rows : rest) *= x.size(i);
+    TORCH_CHECK(depth == 0 || updates.numel() == index.numel() / depth * rest, "updates that are not as many as the indices say");
     Tensor linear = at::zeros(index.sizes().slice(0, std::size_t(index.dim() - 1)), at::kLong);
     std::int64_t stride = rows;
     for (std::int64_t i = 0; i < depth; ++i) {

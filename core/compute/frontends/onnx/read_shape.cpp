@@ -121,6 +121,8 @@ Status squeeze(OnnxReader &r)
 Status unsqueeze(OnnxReader &r)
 {
     BW_ASSIGN(Ints axes, r.integersOf("axes", 1));
+    if (axes.size() > 64)
+        return fail(ErrorKind::Parse, std::to_string(axes.size()) + " new dimensions");
     const std::int64_t after = r.rank(0) < 0 ? -1 : r.rank(0) + std::int64_t(axes.size());
     if (after < 0 && std::ranges::any_of(axes, [](std::int64_t axis) { return axis < 0; }))
         return fail(ErrorKind::Unsupported, "an unsqueeze of an unknown shape");
