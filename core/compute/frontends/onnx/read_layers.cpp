@@ -14,13 +14,6 @@ using Ints = std::vector<std::int64_t>;
 Argument list(Ints values) { return Argument::of(c10::IValue(std::move(values))); }
 Argument none() { return Argument::of(c10::IValue()); }
 
-Ints filled(Ints values, std::size_t size, std::int64_t fallback)
-{
-    if (values.size() != size)
-        values.assign(size, fallback);
-    return values;
-}
-
 /// The padding that both sides have in common, and a constant_pad_nd in front for what one side has more.
 Result<Argument> padded(OnnxReader &r, const Argument &x, const Ints &pads, std::size_t spatial, Ints &common)
 {
@@ -49,7 +42,7 @@ Result<Ints> padsOf(OnnxReader &r, std::size_t spatial)
     const Ints pads = r.integers("pads");
     if (!pads.empty() && pads.size() != spatial * 2)
         return fail(ErrorKind::Parse, "a padding list of the wrong length");
-    return filled(pads, spatial * 2, 0);
+    return orElse(pads, spatial * 2, 0);
 }
 
 /// The input with the zeros that automatic padding adds, which depend on its size.
@@ -57,7 +50,7 @@ Result<ValueId> samePadded(OnnxReader &r, const Argument &x, std::size_t spatial
 {
     BW_ASSIGN(const at::Tensor weight, r.constant(1));
     const Ints kernel(weight.sizes().begin() + 2, weight.sizes().end());
-    const Ints stride = filled(r.integers("strides"), spatial, 1), dilation = filled(r.integers("dilations"), spatial, 1);
+    const Ints stride = orElse(r.integers("strides"), spatial, 1), dilation = orElse(r.integers("dilations"), spatial, 1);
     OnnxCall call{r.node(), r.opset(), {}};
     std::erase_if(call.node.attributes, [](const onnx::Attribute &attribute) { return attribute.name != "auto_pad"; });
     return r.addOwn("onnx::SamePad", {x}, [=, call = std::move(call)](torch::jit::Stack &stack) {
@@ -86,8 +79,8 @@ Status convolution(OnnxReader &r)
     Ints common;
     BW_ASSIGN(const Argument ready, padded(r, x, pads, spatial, common));
     return r.emit("aten::conv" + std::to_string(spatial) + "d",
-                  {ready, weight, bias, list(filled(r.integers("strides"), spatial, 1)), list(common),
-                   list(filled(r.integers("dilations"), spatial, 1)), Argument::of(c10::IValue(r.integer("group", 1)))});
+                  {ready, weight, bias, list(orElse(r.integers("strides"), spatial, 1)), list(common),
+                   list(orElse(r.integers("dilations"), spatial, 1)), Argument::of(c10::IValue(r.integer("group", 1)))});
 }
 
 Status transposedConvolution(OnnxReader &r)
@@ -98,7 +91,7 @@ Status transposedConvolution(OnnxReader &r)
     if (r.node().attribute("output_shape"))
         return fail(ErrorKind::Unsupported, "a transposed convolution with a given output shape");
     BW_ASSIGN(const Ints pads, padsOf(r, spatial));
-    Ints low(pads.begin(), pads.begin() + std::ptrdiff_t(spatial)), outputPadding = filled(r.integers("output_padding"), spatial, 0);
+    Ints low(pads.begin(), pads.begin() + std::ptrdiff_t(spatial)), outputPadding = orElse(r.integers("output_padding"), spatial, 0);
     for (std::size_t i = 0; i < spatial; ++i) {
         // More padding at the end cuts the output there, which is less output padding.
         outputPadding[i] += pads[i] - pads[i + spatial];
@@ -109,8 +102,8 @@ Status transposedConvolution(OnnxReader &r)
     BW_ASSIGN(const Argument weight, r.input(1, true));
     BW_ASSIGN(const Argument bias, r.input(2, true));
     return r.emit("aten::conv_transpose" + std::to_string(spatial) + (spatial == 1 ? "d" : "d.input"),
-                  {x, weight, bias, list(filled(r.integers("strides"), spatial, 1)), list(low), list(outputPadding),
-                   Argument::of(c10::IValue(r.integer("group", 1))), list(filled(r.integers("dilations"), spatial, 1))});
+                  {x, weight, bias, list(orElse(r.integers("strides"), spatial, 1)), list(low), list(outputPadding),
+                   Argument::of(c10::IValue(r.integer("group", 1))), list(orElse(r.integers("dilations"), spatial, 1))});
 }
 
 Status gemm(OnnxReader &r)

@@ -31,11 +31,6 @@ Result<Window> window(OnnxReader &r)
     const std::string automatic = r.text("auto_pad", "NOTSET");
     if (automatic != "NOTSET" && automatic != "VALID")
         return fail(ErrorKind::Unsupported, "automatic padding " + automatic);
-    const auto orElse = [](Ints values, std::size_t size, std::int64_t fallback) {
-        if (values.size() != size)
-            values.assign(size, fallback);
-        return values;
-    };
     made.stride = orElse(r.integers("strides"), made.spatial, 1);
     made.dilation = orElse(r.integers("dilations"), made.spatial, 1);
     const Ints pads = orElse(r.integers("pads"), made.spatial * 2, 0);
