@@ -115,6 +115,8 @@ Result<Output> exportTo(const Options &options, Console &console)
 {
     if (options.format == kReport)
         return report(options, console);
+    if (!options.data.empty() || !options.session.empty())
+        return fail(ErrorKind::Invalid, std::string(options.data.empty() ? "--session" : "--data") + ", only the report reads it; leave it out for --format " + options.format);
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
     BW_ASSIGN(const auto assignment, readAssignment(*network, options.config, console));
     // says what is not calibrated
