@@ -39,7 +39,7 @@ Result<Output> calibrate(const Options &options, Console &console)
     output.json = configToJson(filled);
     output.firstKeys = {"schema", "model", "network", "defaults", "layers", "weight", "activation", "method", "bits"};
     output.text = options.output + ": " + std::to_string(assignment.resolved.size()) + " layers, calibrated on " +
-                  grouped(data->size()) + " samples\n";
+                  grouped(data->size()) + (data->isRandom() ? " random samples\n" : " samples\n");
     return output;
 }
 
@@ -49,7 +49,7 @@ Work declareCalibrate(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Calibration data, KIND:PATH[,option=value…]")->required();
+    addDataOption(app, options->data, "Calibration data")->required();
     app.add_option("--config", options->config, "Assignment to complete");
     addPresetOption(app, options->preset);
     app.add_option("-o,--output", options->output, "Where the completed assignment goes")->required();

@@ -282,8 +282,9 @@ Result<Output> Comparison::run()
         if (!m_options.evaluation.empty()) {
             BW_ASSIGN(m_evaluation, openDataFor(*m_network, m_options.evaluation, m_console));
         }
-        m_metric = defaultMetric(*m_evaluation);
-        if (!m_options.metric.empty()) {
+        if (m_options.metric.empty()) {
+            BW_ASSIGN(m_metric, defaultMetric(*m_network, *m_evaluation, m_console.job()));
+        } else {
             BW_ASSIGN(m_metric, metricFromName(m_options.metric));
         }
         m_evaluator = std::make_unique<Evaluator>(m_network, m_evaluation);
@@ -298,13 +299,14 @@ Result<Output> Comparison::run()
 }
 
 } // namespace
+    noteRandomData(output, *m_data);
 
 Work declareCompare(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     auto &training = options->training;
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Data to calibrate on, and to train and measure on, KIND:PATH[,option=value…]")->required();
+    addDataOption(app, options->data, "Data to calibrate on, and to train and measure on")->required();
     app.add_option("--eval-data", options->evaluation, "Data to measure on (default: the same)");
     app.add_option("--config", options->config, "Assignment that each method is put into; masks and the other role stay");
     auto *layer = app.add_option("--layer", options->layer, "Compare on this layer alone, by error, entropy and size");

@@ -40,8 +40,9 @@ Result<Output> evaluate(const Options &options, Console &console)
     }
     EvaluationOptions evaluation;
     evaluation.incremental = false;   // one assignment: nothing to keep
-    evaluation.metric = defaultMetric(*data);
-    if (!options.metric.empty()) {
+    if (options.metric.empty()) {
+        BW_ASSIGN(evaluation.metric, defaultMetric(*network, *data, console.job()));
+    } else {
         BW_ASSIGN(evaluation.metric, metricFromName(options.metric));
     }
     const bool folded = assignment.config.foldBatchNorm;
@@ -70,6 +71,7 @@ Result<Output> evaluate(const Options &options, Console &console)
     table.add({"bit operations", fixed(cost.bops / 1e9, 3) + " G a sample"});
     table.add({"time", fixed(estimate.seconds, 2) + " s"});
     output.text = table.text().substr(1);
+    noteRandomData(output, *data);
     return output;
 }
 
@@ -79,10 +81,10 @@ Work declareEvaluate(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]")->required();
+    addDataOption(app, options->data)->required();
     app.add_option("--config", options->config, "Assignment; without it the float network is measured");
     addPresetOption(app, options->preset);
-    app.add_option("--metric", options->metric, "top1, top5, agreement or sqnr (default top1, without labels agreement)")
+    app.add_option("--metric", options->metric, "top1, top5, agreement or sqnr (default top1; without labels agreement, without scores sqnr)")
         ->check(CLI::IsMember({"top1", "top5", "agreement", "sqnr"}));
     app.add_option("--session", options->session, "Session file that the result is added to");
     return [options](Console &console) { return evaluate(*options, console); };

@@ -77,7 +77,7 @@ Result<Output> report(const Options &options, Console &console)
     if (data) {
         EvaluationOptions evaluation;
         evaluation.incremental = false;
-        evaluation.metric = defaultMetric(*data);
+        BW_ASSIGN(evaluation.metric, defaultMetric(*network, *data, console.job()));
         BW_ASSIGN(const auto simulation, Simulation::make(network, assignment.resolved, folded));
         Evaluator evaluator(network, data);
         BW_ASSIGN(const auto estimate, evaluator.evaluate(*simulation, evaluation, console.job()));

@@ -135,7 +135,7 @@ Status FineTuning::prepare()
     }
     BW_CHECK(calibrateMissing(m_assignment, *m_network, *m_training, m_console));
     m_evaluator = std::make_unique<Evaluator>(m_network, m_evaluation);
-    m_metric = defaultMetric(*m_evaluation);
+    BW_ASSIGN(m_metric, defaultMetric(*m_network, *m_evaluation, m_console.job()));
     return {};
 }
 
@@ -240,7 +240,9 @@ Result<Output> FineTuning::run()
     BW_CHECK(write(*result->state, result->config));
     std::error_code ignored;   // a finished run leaves nothing to go on from
     std::filesystem::remove(input.checkpoint, ignored);
-    return output(*result);
+    Output made = output(*result);
+    noteRandomData(made, *m_evaluation);
+    return made;
 }
 
 } // namespace
@@ -250,7 +252,7 @@ Work declareFinetune(CLI::App &app)
     auto options = std::make_shared<Options>();
     auto &training = options->training;
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Training data, KIND:PATH[,option=value…]")->required();
+    addDataOption(app, options->data, "Training data")->required();
     app.add_option("--eval-data", options->evaluation, "Data that each epoch is measured on (default: the training data)");
     app.add_option("--config", options->config, "Assignment to train under");
     addPresetOption(app, options->preset);

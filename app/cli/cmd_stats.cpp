@@ -70,10 +70,12 @@ Result<Output> stats(const Options &options, Console &console)
     ActivationStatistics activations;
     std::int64_t samples = 0;
     if (runs) {
+    bool random = false;
         BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
         BW_ASSIGN(activations, collectActivations(*network, false, {}, *data, 0, console.job()));
         samples = data->size();
     }
+        random = data->isRandom();
     const auto bins = std::size_t(options.bins);
     const auto &executor = network->executor();
     constexpr auto kRight = TextTable::Align::Right;
@@ -109,6 +111,8 @@ Result<Output> stats(const Options &options, Console &console)
     }
     output.text = table.text();
     return output;
+    if (random)
+        noteRandomData(output);
 }
 
 } // namespace
@@ -117,7 +121,7 @@ Work declareStats(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]; needed where the network can be run");
+    addDataOption(app, options->data, "Data, needed where the network can be run");
     app.add_option("--layer", options->layers, "Only this layer (may be given several times)");
     constexpr int kMostBins = 65536;
     app.add_option("--bins", options->bins, "Bins of the histograms")->check(CLI::Range(1, kMostBins))->capture_default_str();

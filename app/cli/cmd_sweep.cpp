@@ -44,8 +44,9 @@ Result<Setting> open(const Options &options, Console &console)
     BW_ASSIGN(setting.session, openSession(options.session));
     BW_ASSIGN(setting.network, Network::open(options.model, console.job()));
     BW_ASSIGN(setting.data, openDataFor(*setting.network, options.data, console));
-    setting.metric = defaultMetric(*setting.data);
-    if (!options.metric.empty()) {
+    if (options.metric.empty()) {
+        BW_ASSIGN(setting.metric, defaultMetric(*setting.network, *setting.data, console.job()));
+    } else {
         BW_ASSIGN(setting.metric, metricFromName(options.metric));
     }
     return setting;
@@ -93,6 +94,7 @@ Result<Output> sweepSparsities(const Options &options, Console &console)
                    fixed(point.sqnrDb, 2), byteSize(double(point.sizeBytes))});
     }
     output.text = table.text();
+    noteRandomData(output, *setting.data);
     return output;
 }
 
@@ -133,6 +135,7 @@ Result<Output> sweepBits(const Options &options, Console &console)
                    byteSize(double(point.sizeBytes))});
     }
     output.text = table.text();
+    noteRandomData(output, *data);
     return output;
 }
 
@@ -142,7 +145,7 @@ Work declareSweep(CLI::App &app)
 {
     auto options = std::make_shared<Options>();
     app.add_option("MODEL", options->model, "Network file")->required();
-    app.add_option("--data", options->data, "Data, KIND:PATH[,option=value…]")->required();
+    addDataOption(app, options->data)->required();
     app.add_option("--bits", options->bits, "Widths to try")->delimiter(',')->check(CLI::Range(1, 32))->capture_default_str();
     app.add_option("--prune", options->prune, "Prune the layers by this criterion instead of quantizing them (see methods)");
     app.add_option("--sparsities", options->sparsities, "Sparsities to try with --prune")

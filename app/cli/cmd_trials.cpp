@@ -3,6 +3,7 @@
 #include "format.h"
 
 #include "base/json_util.h"
+#include "session/data_preview.h"
 #include "store/session_store.h"
 
 #include <CLI/CLI.hpp>
@@ -22,6 +23,8 @@ json trialJson(const TrialRecord &trial)
                 {"model_sha256", trial.modelSha}, {"data", trial.data}, {"weights", trial.weights},
                 {"seconds", trial.seconds}, {"created", trial.created}};
     object["assignment"] = assignment ? std::move(*assignment) : json(trial.assignment);
+    if (isRandomData(trial.data))
+        object["random_data"] = true;
     if (trial.epoch >= 0)
         object["epoch"] = trial.epoch;
     return object;
@@ -38,7 +41,7 @@ Work declareTrials(CLI::App &app)
         BW_ASSIGN(const auto trials, store->trials());
         constexpr auto kRight = TextTable::Align::Right;
         TextTable table({{"id", kRight}, {"kind"}, {"epoch", kRight}, {"metric"}, {"value (95 %)"}, {"size", kRight},
-                         {"samples", kRight}, {"seed", kRight}, {"created"}});
+                         {"samples", kRight}, {"data"}, {"seed", kRight}, {"created"}});
         Output output;
         output.firstKeys = {"id", "kind", "epoch", "metric", "value", "low", "high", "size_bytes", "bops", "seed", "versions"};
         output.json = {{"trials", json::array()}};
@@ -46,7 +49,7 @@ Work declareTrials(CLI::App &app)
             output.json["trials"].push_back(trialJson(trial));
             table.add({std::to_string(trial.id), trial.kind, trial.epoch < 0 ? "" : std::to_string(trial.epoch), trial.metric,
                        withInterval(trial.value, trial.low, trial.high), byteSize(double(trial.sizeBytes)),
-                       grouped(trial.samples), std::to_string(trial.seed), trial.created});
+                       grouped(trial.samples), dataLabel(trial.data), std::to_string(trial.seed), trial.created});
         }
         output.text = table.empty() ? *session + " holds no trials yet\n" : table.text();
         return output;

@@ -5,6 +5,7 @@
 #include "quant/quantizer.h"
 #include "simulate/calibration.h"
 #include "simulate/masking.h"
+#include "simulate/sample_batches.h"
 
 #include <CLI/CLI.hpp>
 
@@ -27,6 +28,8 @@ void addOptionPairs(const std::vector<std::string> &pairs, std::map<std::string,
 
 namespace {
 
+constexpr const char *kRandomNote = "random data, made up: this says how close the network stays to its float self, nothing about its task";
+
 Status checkRunnable(const Network &network)
 {
     const auto &obstacles = network.executor().graph().obstacles;
@@ -40,14 +43,30 @@ Status checkRunnable(const Network &network)
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console)
 {
     BW_CHECK(checkRunnable(network));
-    DataContext context;
-    context.modelPath = network.summary().path;
-    if (!network.summary().inputs.empty()) {
-        context.inputShape = network.summary().inputs[0].shape;
-        context.acceptedShape = network.summary().inputs[0].acceptedShape();
-    }
+    DataContext context = dataContext(network);
     context.job = console.job();
-    return openData(spec, context);
+    BW_ASSIGN(auto data, openData(spec, context));
+    if (data->isRandom())
+        console.warn(std::string("note: ") + kRandomNote);
+    return data;
+}
+
+CLI::Option *addDataOption(CLI::App &app, std::string &spec, const std::string &what)
+{
+    return app.add_option("--data", spec, what + ", KIND:PATH[,option=value…]: idx:DIR, images:DIR, npz:FILE (for several inputs an array of each name), "
+                                                 "npy:FILE, sample:test, or random:count=256,seed=1[,INPUT=1x3x224x224][,INPUT.high=1000] (see docs/data.md)");
+}
+
+void noteRandomData(Output &output)
+{
+    output.json["random_data"] = true;
+    output.json["note"] = kRandomNote;   // the text has it from openDataFor
+}
+
+void noteRandomData(Output &output, const Dataset &data)
+{
+    if (data.isRandom())
+        noteRandomData(output);
 }
 
 void addPresetOption(CLI::App &app, std::string &preset)

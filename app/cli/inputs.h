@@ -14,7 +14,7 @@
 #include <utility>
 #include <vector>
 
-namespace CLI { class App; }
+namespace CLI { class App; class Option; }
 
 namespace bitwright::cli {
 
@@ -24,8 +24,14 @@ std::pair<std::string, std::string> splitPair(const std::string &pair, const std
 /// Adds the pairs of --option; one that comes twice is an error as above.
 void addOptionPairs(const std::vector<std::string> &pairs, std::map<std::string, std::string> &named);
 
-/// Opens the --data SPEC for a network: its shape, its sample's preprocessing.
+/// Declares --data.
+CLI::Option *addDataOption(CLI::App &app, std::string &spec, const std::string &what = "Data");
+/// Opens the --data SPEC for a network: its inputs, its sample's preprocessing. Random data is announced.
 Result<std::shared_ptr<const Dataset>> openDataFor(const Network &network, const std::string &spec, Console &console);
+
+/// Says in the JSON ("random_data", "note") that a result was measured on random data; nothing for other data.
+void noteRandomData(Output &output);
+void noteRandomData(Output &output, const Dataset &data);
 
 /// An assignment and what it means for every quantizable layer.
 struct Assignment {

@@ -488,7 +488,7 @@ private:
         auto model = std::make_shared<ModelSummary>(*fakeModel());
         model->path = request.path;
         m_model = model;
-        emitEvent(ModelOpened{job, model});
+        emitEvent(ModelOpened{job, model, {}, inputs});
     }
     void reply(JobId job, const OpenDataRequest &request)
     {
@@ -558,6 +558,42 @@ private:
                 if (layer.status == LayerStatus::Quantizable)
                     emitEvent(SweepPoint{job, layer.name, bits, 0.93 - 0.3 / (bits * bits), -0.3 / (bits * bits), 6.02 * bits, 200000});
             }
+    /// Four samples of every input that `inputs` names, counting up; classes where the spec is no random one.
+    void reply(JobId job, const DataPreviewRequest &request)
+    {
+        DataPreviewReady event;
+        event.job = job;
+        event.request = request;
+        for (const InputNeed &need : inputs) {
+            InputSamples shown;
+            shown.name = need.info.name;
+            shown.dtype = need.info.dtype;
+            shown.shape = need.guess;
+            if (need.batchAxis >= 0)
+                shown.shape.erase(shown.shape.begin() + need.batchAxis);
+            shown.shown = shown.shape;
+            shown.shared = need.shared;
+            shown.picture = shown.shape.size() == 3;
+            std::size_t count = 1;
+            for (const std::int64_t size : shown.shape)
+                count *= std::size_t(size);
+            for (int sample = 0; sample < (shown.shared ? 1 : 4); ++sample) {
+                std::vector<float> values(count);
+                for (std::size_t i = 0; i < count; ++i)
+                    values[i] = need.isWhole() ? float((i + std::size_t(sample)) % 100) : float(std::sin(0.1 * double(i) + sample));
+                shown.samples.push_back(std::move(values));
+            }
+            event.inputs.push_back(std::move(shown));
+        }
+        if (!isRandomData(request.spec)) {
+            event.labels = {9, 2, 1, 1};
+            event.classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+        }
+        event.outputs = {{"logits", {4, 10}, -3, 8, 0}};
+        for (const std::int64_t best : {9, 2, 1, 6})
+            event.answers.push_back({{{best, 0.91}, {(best + 1) % 10, 0.05}, {(best + 2) % 10, 0.01}}, -3, 8, 0.5});
+        emitEvent(event);
+    }
         }
     }
     void reply(JobId job, const FineTuneRequest &request)

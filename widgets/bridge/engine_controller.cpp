@@ -24,6 +24,7 @@ constexpr int kPackDelayMs = 300;
 bool isUrgent(const Event &event)
 {
     return std::holds_alternative<PreviewReady>(event) || std::holds_alternative<WeightReady>(event) || std::holds_alternative<JobEnded>(event) ||
+           std::holds_alternative<DataPreviewReady>(event) ||
            std::holds_alternative<ModelOpened>(event) || std::holds_alternative<EvaluationReady>(event);
 }
 
@@ -166,6 +167,19 @@ JobId EngineController::openData(const DataSelection &data)
     supersede(m_dataJob);
     m_data = data;
     return m_dataJob = submit(OpenDataRequest{data.evaluation, data.calibration, data.training});
+}
+
+JobId EngineController::previewData(const std::string &spec)
+{
+    supersede(m_dataPreview);
+    if (!m_document.model() || spec.empty())
+        return 0;
+    return m_dataPreview = submit(DataPreviewRequest{.spec = spec}, false);
+}
+
+void EngineController::cancelDataPreview()
+{
+    supersede(m_dataPreview);
 }
 
 JobId EngineController::collectStatistics()
@@ -354,8 +368,13 @@ void EngineController::setMetric(const std::string &metric)
 
 std::string EngineController::metric() const
 {
+    if (!m_results.data || m_metric == "sqnr")
+        return m_metric;
+    const std::string &possible = m_results.data->metric;
     const bool needsLabels = m_metric == "top1" || m_metric == "top5";
-    return needsLabels && m_results.data && !m_results.data->labelled ? "agreement" : m_metric;
+    if (possible == "sqnr" || (needsLabels && !m_results.data->labelled))
+        return possible == "sqnr" ? possible : "agreement";
+    return m_metric;
 }
 
 void EngineController::setPreviewChannel(std::int64_t channel)
@@ -386,7 +405,7 @@ void EngineController::reset()
     for (auto &[site, job] : m_previews)
         supersede(job);
     m_previews.clear();
-    for (JobId *job : {&m_sensitivity, &m_correct, &m_compare, &m_networks})
+    for (JobId *job : {&m_sensitivity, &m_correct, &m_compare, &m_networks, &m_dataPreview})
         supersede(*job);
     m_results = {};
     m_data = {};
@@ -541,6 +560,11 @@ void EngineController::handle(const JobEnded &event)
         if (failed)
             emit weightFailed(toQString(event.error.message));
     }
+    if (event.job == m_dataPreview) {
+        m_dataPreview = 0;
+        if (failed)
+            emit dataPreviewFailed(toQString(event.error.message));
+    }
     if (event.job == m_training && event.outcome == JobOutcome::Finished)
         takeTrained();
     for (JobId *job : {&m_modelJob, &m_dataJob, &m_statistics, &m_evaluation, &m_sweep, &m_training, &m_prune}) {
@@ -558,6 +582,7 @@ void EngineController::handle(const ModelOpened &event)
     if (event.job != m_modelJob)
         return;
     reset();
+    m_results.inputs = event.inputs;
     emit modelOpened(event.model, event.cut);
     collectStatistics();
 }
@@ -576,6 +601,12 @@ void EngineController::handle(const DataOpened &event)
     m_previewTimer.start();
     if (m_live)
         m_evaluationTimer.start();
+}
+
+void EngineController::handle(const DataPreviewReady &event)
+{
+    if (event.job == m_dataPreview)
+        emit dataPreviewReady(event);
 }
 
 void EngineController::handle(const StatisticsReady &event)

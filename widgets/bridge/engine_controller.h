@@ -43,7 +43,7 @@ public:
     [[nodiscard]] JobsModel *jobs() const { return m_jobs; }
     [[nodiscard]] LogModel *log() const { return m_log; }
     [[nodiscard]] const DataSelection &data() const { return m_data; }
-    /// The metric that live evaluations measure: the chosen one, or "agreement" while the data has no labels.
+    /// The metric that live evaluations measure: the chosen one, or what the data can tell where that needs labels.
     [[nodiscard]] std::string metric() const;
     [[nodiscard]] bool isLive() const { return m_live; }
     /// True while anything is running, waiting or about to be asked.
@@ -57,6 +57,10 @@ public:
     JobId openModel(const QString &path);
     JobId openData(const DataSelection &data);
     JobId collectStatistics();
+    /// The first samples of a --data SPEC and what the network says about them, for the eye; supersedes the last.
+    JobId previewData(const std::string &spec);
+    /// Nobody waits for it any more.
+    void cancelDataPreview();
     /// The present configuration on the whole evaluation data; supersedes a running evaluation.
     JobId evaluate();
     JobId calibrate();
@@ -99,6 +103,9 @@ signals:
     void modelOpened(const std::shared_ptr<const bitwright::ModelSummary> &model, const bitwright::Document::Networks &cut = {});
     void dataOpened(const bitwright::DataOpened &event);
     void statisticsReady(const bitwright::StatisticsReady &event);
+    void dataPreviewReady(const bitwright::DataPreviewReady &event);
+    /// The data that was looked at last cannot be opened; one sentence says why.
+    void dataPreviewFailed(const QString &why);
     void previewReady(const bitwright::PreviewReady &event);
     /// The preview of a site could not be made; one sentence says why.
     void previewFailed(const std::string &layer, bitwright::Role role, const QString &why);
@@ -155,6 +162,7 @@ private:
     void handle(const ModelOpened &event);
     void handle(const DataOpened &event);
     void handle(const StatisticsReady &event);
+    void handle(const DataPreviewReady &event);
     void handle(const PreviewReady &event);
     void handle(const PruneReady &event);
     void handle(const CalibrationReady &event);
@@ -183,7 +191,7 @@ private:
     std::int64_t m_channel = -1;
 
     JobId m_modelJob = 0, m_dataJob = 0, m_statistics = 0, m_evaluation = 0, m_sweep = 0, m_training = 0, m_prune = 0, m_weight = 0;
-    JobId m_sensitivity = 0, m_correct = 0, m_compare = 0, m_networks = 0;
+    JobId m_sensitivity = 0, m_correct = 0, m_compare = 0, m_networks = 0, m_dataPreview = 0;
     std::map<Results::Site, JobId> m_previews;   // newest asked for, by site
     std::set<JobId> m_active;                    // asked for, not ended
     DocumentState m_pruneFrom;                   // what the masks were asked for

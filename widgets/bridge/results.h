@@ -43,6 +43,7 @@ struct Results {
     std::vector<TrainingStep> trainingSteps;
     std::vector<TrainingEpoch> trainingEpochs;
     std::optional<DataOpened> data;
+    std::vector<InputNeed> inputs;     ///< of the present model
     std::optional<ExportReady> lastExport;
     /// The float network's metric on the same data, from the newest evaluation that knew it.
     std::optional<double> floatValue;

@@ -54,7 +54,7 @@ QVariant TrialsModel::data(const QModelIndex &index, int role) const
     const TrialRecord &trial = m_trials[std::size_t(index.row())];
     const bool sorting = role == SortRole;
     if (role == Qt::TextAlignmentRole)
-        return index.column() == Kind || index.column() == Metric ? QVariant() : QVariant(Qt::AlignRight | Qt::AlignVCenter);
+        return index.column() == Kind || index.column() == Metric || index.column() == Data ? QVariant() : QVariant(Qt::AlignRight | Qt::AlignVCenter);
     if (role != Qt::DisplayRole && !sorting)
         return {};
     switch (index.column()) {
@@ -66,6 +66,7 @@ QVariant TrialsModel::data(const QModelIndex &index, int role) const
     case High: return sorting ? QVariant(trial.high) : valueText(trial, trial.high);
     case Size: return sorting ? QVariant(qint64(trial.sizeBytes)) : formatBytes(double(trial.sizeBytes));
     case Bops: return sorting ? QVariant(trial.bops) : formatCount(trial.bops);
+    case Data: return toQString(dataLabel(trial.data));
     case Samples: return sorting ? QVariant(qint64(trial.samples)) : QLocale().toString(qint64(trial.samples));
     case Seconds: return sorting ? QVariant(trial.seconds) : QLocale().toString(trial.seconds, 'f', 2);
     case Created: {
@@ -90,6 +91,7 @@ QVariant TrialsModel::headerData(int section, Qt::Orientation orientation, int r
     case High: return tr("95 % high");
     case Size: return tr("Size");
     case Bops: return tr("BOPs");
+    case Data: return tr("Data");
     case Samples: return tr("Samples");
     case Seconds: return tr("Seconds");
     case Created: return tr("Measured");

@@ -15,7 +15,7 @@ class EngineController;
 class TrialsModel : public QAbstractTableModel {
     Q_OBJECT
 public:
-    enum Column { Number, Kind, Metric, Value, Low, High, Size, Bops, Samples, Seconds, Created, ColumnCount };
+    enum Column { Number, Kind, Metric, Value, Low, High, Size, Bops, Data, Samples, Seconds, Created, ColumnCount };
     enum Role { SortRole = Qt::UserRole };
 
     /// Follows the controller's trials; it must outlive the model.

@@ -340,7 +340,7 @@ void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model, con
     else if (!selection.empty())
         m_dataJob = m_controller.openData(selection);
     else
-        m_messages->showOffer(tr("No data is open: only the weights can be looked at."), {{tr("Choose data…"), [this] { showData(); }}});
+        offerData();
     updateTitle();
     emit modelShown(true, {});
 }
@@ -349,6 +349,16 @@ void MainWindow::updateTitle()
 {
     const ModelSummary *model = m_document.model();
     QString title = model ? QFileInfo(toQString(model->path)).fileName() : QString();
+/// Data can be chosen, or made up where the network tells all that is needed for it.
+void MainWindow::offerData()
+{
+    QList<MessageBar::Choice> choices{{tr("Choose data…"), [this] { showData(); }}};
+    const auto &inputs = m_controller.results().inputs;
+    if (isRandomDataKnown(inputs))
+        choices.append({tr("Use random data"), [this, spec = toText(guessedRandomData(inputs)).toStdString()] { m_dataJob = m_controller.openData({spec, {}, {}}); }});
+    m_messages->showOffer(tr("No data is open: only the weights can be looked at."), choices);
+}
+
     if (model && !m_session.path().isEmpty() && !m_session.isRecovery())
         title += QStringLiteral(" – ") + QFileInfo(m_session.path()).fileName();
     setWindowTitle(title.isEmpty() ? tr("Bitwright") : tr("%1 – Bitwright").arg(title));

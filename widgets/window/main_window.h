@@ -88,6 +88,7 @@ private:
     void showData();
     void showAbout();
     void restoreLayout();
+    void offerData();
     void applySession(const SessionContent &content, const QString &path);
     void onJobEnded(quint64 job, JobOutcome outcome, const Error &error);
 

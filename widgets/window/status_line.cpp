@@ -87,10 +87,10 @@ void StatusLine::updateData()
 {
     const auto &data = m_controller.results().data;
     m_data->setVisible(m_document.model());
-    m_data->setText(data ? tr("%1, %2 samples").arg(toQString(data->spec), QLocale().toString(qint64(data->samples))) : tr("No data"));
+    m_data->setText(data ? tr("%1, %2 samples").arg(isRandomData(data->spec) ? tr("Random data") : toQString(data->spec), QLocale().toString(qint64(data->samples))) : tr("No data"));
     m_data->setToolTip(data ? tr("Evaluation: %1\nCalibration: %2\nTraining: %3")
-                                  .arg(toQString(m_controller.data().evaluation), toQString(m_controller.data().calibration),
-                                       toQString(m_controller.data().training))
+                                  .arg(toQString(dataLabel(m_controller.data().evaluation)), toQString(dataLabel(m_controller.data().calibration)),
+                                       toQString(dataLabel(m_controller.data().training)))
                             : tr("Choose data with Ctrl+D; without it only weights can be looked at"));
 }
 
@@ -123,8 +123,11 @@ void StatusLine::updateMetric()
     QString text = tr("%1 %2").arg(metricTitle(trial.metric), formatMetric(trial.metric, trial.value, trial.low, trial.high));
     if (results.floatValue && isShare(trial.metric) && !m_document.isFloat())
         text += tr(" (%1 to float)").arg(formatShareChange(trial.value - *results.floatValue));
+    if (isRandomData(trial.data))
+        text += tr(" on random data");
     m_metric->setText(results.estimate->final ? text : text + QStringLiteral(" …"));
-    m_metric->setToolTip(tr("Measured on %1 samples, with its 95 % interval").arg(QLocale().toString(qint64(trial.samples))));
+    m_metric->setToolTip(tr("Measured on %1 samples, with its 95 % interval").arg(QLocale().toString(qint64(trial.samples))) +
+                         (isRandomData(trial.data) ? tr("\nRandom data: it tells how close the network stays to its float self, nothing about its task") : QString()));
 }
 
 void StatusLine::updateActivity()

@@ -21,6 +21,7 @@ const std::vector<KindRow> &kinds()
         {"npz", true, {"mean", "std", "limit", "first"}},
         {"npy", true, {"mean", "std", "limit", "first"}},
         {"sample", true, {"mean", "std", "limit", "first"}},
+        {"random", false, {"count", "seed", "low", "high", "mean", "std", "limit", "first"}},
     };
     return rows;
 }
@@ -85,9 +86,32 @@ std::string setOption(DataSpec &spec, const std::string &name, const std::string
     if (name == "std")
         return parseList(value, spec.std) && std::all_of(spec.std.begin(), spec.std.end(), [](double s) { return s > 0; })
                    ? "" : "positive numbers with | between, one per channel";
+    if (name == "count")
+        return parseNumber(value, spec.count) && spec.count > 0 ? "" : "a number of samples from 1";
+    if (name == "seed")
+        return parseNumber(value, spec.seed) ? "" : "a whole number from 0";
+    if (name == "low" || name == "high") {
+        std::int64_t number = 0;
+        if (!parseNumber(value, number))
+            return "a whole number";
+        (name == "low" ? spec.low : spec.high) = number;
+        return "";
+    }
     if (name == "limit")
         return parseNumber(value, spec.limit) && spec.limit > 0 ? "" : "a number of samples from 1";
     return parseNumber(value, spec.first) && spec.first >= 0 ? "" : "a number of samples from 0";
+}
+
+/// Everything behind random: is NAME=VALUE; names that are no option of the kind are inputs of the network.
+std::vector<std::string> piecesOf(const std::string &text)
+{
+    std::vector<std::string> pieces;
+    for (std::size_t begin = 0; begin <= text.size() && !text.empty();) {
+        const auto end = std::min(text.find(',', begin), text.size());
+        pieces.push_back(text.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return pieces;
 }
 
 } // namespace
@@ -108,21 +132,32 @@ Result<DataSpec> parseDataSpec(const std::string &text)
     spec.kind = kind;
     auto rest = colon == std::string::npos ? std::string{} : text.substr(colon + 1);
     std::vector<std::string> options;
+    if (kind == "random") {
+        options = piecesOf(rest);
+        rest.clear();
+    }
     for (auto comma = rest.rfind(','); comma != std::string::npos && isOption(rest.substr(comma + 1)); comma = rest.rfind(',')) {
         options.insert(options.begin(), rest.substr(comma + 1));
         rest.resize(comma);
     }
     spec.path = rest;
-    if (spec.path.empty())
+    if (row->needsPath && spec.path.empty())
         return bad(text, std::string("names no path; write ") + (kind == "sample" ? "sample:test or sample:train" : kind + ":PATH"));
     std::vector<std::string> seen;
     for (const auto &option : options) {
         const auto name = option.substr(0, option.find('='));
-        if (std::find(row->options.begin(), row->options.end(), name) == row->options.end())
+        if (kind == "random" && (option.find('=') == std::string::npos || name.empty()))
+            return bad(text, "'" + option + "' is no NAME=VALUE; write random:count=256,seed=1 and NAME=1x3x224x224 for an input");
+        const bool wish = kind == "random" && std::find(row->options.begin(), row->options.end(), name) == row->options.end();
+        if (!wish && std::find(row->options.begin(), row->options.end(), name) == row->options.end())
             return bad(text, "has the unknown option '" + name + "'; " + kind + " takes " + joinNames(row->options));
         if (std::find(seen.begin(), seen.end(), name) != seen.end())
             return bad(text, "gives '" + name + "' twice; give it once");
         seen.push_back(name);
+        if (wish) {
+            spec.wishes.emplace_back(name, option.substr(option.find('=') + 1));
+            continue;
+        }
         if (const auto wanted = setOption(spec, name, option.substr(option.find('=') + 1)); !wanted.empty())
             return bad(text, "option '" + option + "' cannot be; it takes " + wanted);
     }

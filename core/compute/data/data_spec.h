@@ -20,6 +20,10 @@ struct DataSpec {
     std::vector<double> mean, std;                          ///< empty: not given
     std::int64_t limit = -1;                                ///< at most so many samples; -1: all
     std::int64_t first = 0;                                 ///< samples passed over at the start
+    std::int64_t count = 256;                               ///< random: how many samples are made
+    std::uint64_t seed = 0;                                 ///< random
+    std::optional<std::int64_t> low, high;                  ///< random: of whole numbers whose range the network does not tell
+    std::vector<std::pair<std::string, std::string>> wishes;   ///< random: NAME=SHAPE, NAME=VALUE, NAME.low=…, NAME.high=…
 };
 
 /// Unknown kinds, options and values are errors that name what is accepted.

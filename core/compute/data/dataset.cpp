@@ -5,6 +5,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <array>
 
 namespace bitwright {
@@ -97,13 +98,84 @@ Shape Dataset::sampleShape() const
     return images.defined() ? images.sizes().slice(1).vec() : Shape{};
 }
 
+/// Rows as the network counts them: the batch where it has it, or none where a sample is a pass of its own.
+c10::IValue InputColumn::asRead(at::Tensor rows) const
+{
+    if (rows.scalar_type() != type)
+        rows = rows.to(type);
+    if (batchAxis > 0)
+        return rows.movedim(0, batchAxis).contiguous();
+    if (batchAxis < 0) {
+        TORCH_CHECK(rows.size(0) == 1, "the network takes one sample at a time");
+        return rows.squeeze(0);
+    }
+    return rows;
+}
+
+c10::IValue InputColumn::rows(const at::Tensor &index) const
+{
+    if (shared)
+        return rows(0, 0, 0);
+    const auto wanted = index.to(at::kLong).contiguous();
+    if (!at::isFloatingType(type))
+        return asRead(values.index_select(0, wanted));
+    return asRead(convert(values, preprocessing, wanted.const_data_ptr<std::int64_t>(), 0, wanted.numel()));
+}
+
+c10::IValue InputColumn::rows(std::int64_t first, std::int64_t count, std::int64_t full) const
+{
+    if (shared && number)
+        return values.scalar_type() == at::kBool ? c10::IValue(values.item<bool>()) : c10::IValue(values.item());
+    if (shared)
+        return values.to(type);
+    at::Tensor rows = at::isFloatingType(type) ? convert(values, preprocessing, nullptr, first, count) : values.narrow(0, first, count);
+    if (full > count) {
+        auto sizes = rows.sizes().vec();
+        sizes[0] = full - count;
+        rows = at::cat({rows, rows.narrow(0, count - 1, 1).expand(sizes)});
+    }
+    return asRead(std::move(rows));
+}
+
+std::vector<c10::IValue> Dataset::arguments(std::int64_t first, std::int64_t count, std::int64_t full) const
+{
+    if (columns.empty())
+        return {InputColumn{.values = images, .preprocessing = preprocessing}.rows(first, count, full)};
+    std::vector<c10::IValue> arguments;
+    arguments.reserve(columns.size());
+    for (const InputColumn &column : columns)
+        arguments.push_back(column.rows(first, count, full));
+    return arguments;
+}
+
+std::vector<c10::IValue> Dataset::arguments(const at::Tensor &index) const
+{
+    if (columns.empty())
+        return {inputs(index)};
+    std::vector<c10::IValue> arguments;
+    for (const InputColumn &column : columns)
+        arguments.push_back(column.rows(index));
+    return arguments;
+}
+
+bool Dataset::isOneByOne() const
+{
+    return std::ranges::any_of(columns, [](const InputColumn &column) { return column.batchAxis < 0 && !column.shared; });
+}
+
 at::Tensor Dataset::inputs(std::int64_t first, std::int64_t count) const
 {
+    TORCH_CHECK(isSingle(), "the network takes ", columns.size(), " inputs");
+    if (!columns.empty())
+        return columns.front().rows(first, count, 0).toTensor();
     return convert(images, preprocessing, nullptr, first, count);
 }
 
 at::Tensor Dataset::inputs(const at::Tensor &index) const
 {
+    TORCH_CHECK(isSingle(), "the network takes ", columns.size(), " inputs");
+    if (!columns.empty())
+        return columns.front().rows(index).toTensor();
     const auto rows = index.to(at::kLong).contiguous();
     return convert(images, preprocessing, rows.const_data_ptr<std::int64_t>(), 0, rows.numel());
 }

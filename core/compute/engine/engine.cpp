@@ -50,6 +50,9 @@ public:
         } else if (std::holds_alternative<PackSizeRequest>(*shared)) {
             job.tag = "pack size";
             m_light.submit(std::move(job));
+        } else if (std::holds_alternative<DataPreviewRequest>(*shared)) {
+            job.tag = "data preview";
+            m_light.submit(std::move(job));
         } else if (std::holds_alternative<CompareRequest>(*shared)) {
             job.tag = "compare";
             m_light.submit(std::move(job));

@@ -42,6 +42,7 @@ private:
     Status job(JobId id, const CompareRequest &request, const JobContext &context);
     Status job(JobId id, const CompareNetworksRequest &request, const JobContext &context);
 
+    Status job(JobId id, const DataPreviewRequest &request, const JobContext &context);
     /// The open network, or the one made of it by surgery that these weights belong to; an error where there is none.
     Result<std::shared_ptr<ModelSession>> session(const std::string &weights = {}) const;
     /// Makes a session of a network that surgery made; the newest data and the original come from `base`.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/trials.h"
 
+#include "simulate/sample_batches.h"
+
 #include <nlohmann/json.hpp>
 #include <torch/headeronly/version.h>
 
@@ -25,9 +27,10 @@ std::string timeText()
     return text;
 }
 
-Metric defaultMetric(const Dataset &data)
+Result<Metric> defaultMetric(const Network &network, const Dataset &data, const JobContext &context)
 {
-    return data.labelled() ? Metric::Top1 : Metric::Agreement;
+    BW_ASSIGN(const bool scores, givesScores(network, data, context));
+    return !scores ? Metric::Sqnr : data.labelled() ? Metric::Top1 : Metric::Agreement;
 }
 
 TrialRecord makeTrial(const ModelSummary &model, const ModelConfig &config, const ModelCost &cost, Metric metric,

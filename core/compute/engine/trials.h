@@ -36,7 +36,8 @@ TrialRecord sensitivityTrial(const ModelSummary &model, const SensitivityResult 
 std::string versionsText();
 /// Now, "2026-01-31T12:00:00Z".
 std::string timeText();
-/// top1 with labels, agreement without.
-Metric defaultMetric(const Dataset &data);
+/// top1 with labels, agreement without; sqnr where the network gives no score vector per sample (one sample may be run to
+/// know).
+Result<Metric> defaultMetric(const Network &network, const Dataset &data, const JobContext &context);
 
 } // namespace bitwright

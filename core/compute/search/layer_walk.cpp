@@ -113,8 +113,7 @@ Status Walk::startBatches(std::int64_t first, std::int64_t count)
         run.stop = m_context.stop;
         run.captureAt = cut;
         run.captured = &captured;
-        const std::array<c10::IValue, 1> arguments{c10::IValue(m_evaluator.inputs(at, rows))};
-        BW_CHECK(executor().run(arguments, m_float->parameters(), run));
+        BW_CHECK(executor().run(m_evaluator.arguments(at, rows), m_float->parameters(), run));
         if (captured.empty())
             return fail(ErrorKind::Internal, "sweep, the network could not be cut before its first layer");
         entry.live = std::move(captured.front());
@@ -157,8 +156,8 @@ Status Walk::measureLayer(std::size_t layer)
             run.begin = batch.live.node;
             run.from = &batch.live;
             BW_ASSIGN(auto outputs, executor().run({}, point.simulation->parameters(), run));
-            BW_CHECK(point.sum.add(outputs.front().toTensor().narrow(0, 0, batch.count),
-                                   m_evaluator.labels(batch.first, batch.count), reference));
+            BW_ASSIGN(const at::Tensor scores, m_evaluator.scoresOf(outputs, batch.count));
+            BW_CHECK(point.sum.add(scores, m_evaluator.labels(batch.first, batch.count), reference));
             m_done += batch.count;
         }
         m_context.progress("sweeping " + info(layer).name, m_done, m_total);

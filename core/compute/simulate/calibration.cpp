@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "simulate/calibration.h"
 
+#include "simulate/sample_batches.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/grad_mode.h>
@@ -35,7 +36,10 @@ Result<ActivationStatistics> collectActivations(const Network &network, bool fol
     RunOptions options;
     options.tap = &tap;
     options.stop = context.stop;
-    const std::int64_t fixed = network.graph().fixedBatch;
+    if (const std::size_t given = std::max<std::size_t>(1, data.columns.size()); given != executor.graph().inputs.size())
+        return fail(ErrorKind::Unsupported, network.summary().path + ", it has " + std::to_string(executor.graph().inputs.size()) +
+                                                " inputs, the data brings " + std::to_string(given) + "; open data made for it");
+    const std::int64_t fixed = requiredBatch(network, data);
     const std::int64_t batch = fixed > 0 ? fixed : kBatch;
     const std::int64_t total = samples > 0 ? std::min(samples, data.size()) : data.size();
     for (std::int64_t first = 0; first < total; first += batch) {
@@ -44,7 +48,7 @@ Result<ActivationStatistics> collectActivations(const Network &network, bool fol
         // A fixed batch has to be full, so the last slice starts earlier and sees some samples twice.
         const std::int64_t start = fixed > 0 ? std::max<std::int64_t>(0, std::min(first, data.size() - fixed)) : first;
         const std::int64_t count = fixed > 0 ? std::min(fixed, data.size()) : std::min(batch, total - first);
-        BW_CHECK(executor.runBatch(data.inputs(start, count), parameters, options));
+        BW_CHECK(executor.run(batchArguments(network, data, start, count), parameters, options));
         context.progress("calibrating", std::min(first + batch, total), total);
         context.breathe();
     }

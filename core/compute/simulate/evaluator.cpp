@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "simulate/evaluator.h"
 
+#include "simulate/sample_batches.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -59,21 +60,24 @@ Evaluator::Evaluator(std::shared_ptr<const Network> network, std::shared_ptr<con
 
 std::int64_t Evaluator::batchSize(std::int64_t wanted) const
 {
-    const std::int64_t fixed = m_network->graph().fixedBatch;
+    const std::int64_t fixed = requiredBatch(*m_network, *m_data);
     return fixed > 0 ? fixed : wanted;
+}
+
+std::vector<c10::IValue> Evaluator::arguments(std::int64_t first, std::int64_t count) const
+{
+    return batchArguments(*m_network, *m_data, first, count);
+}
+
+Result<at::Tensor> Evaluator::scoresOf(const std::vector<c10::IValue> &outputs, std::int64_t count) const
+{
+    return outputBySample(*m_network, *m_data, outputs, count);
 }
 
 at::Tensor Evaluator::inputs(std::int64_t first, std::int64_t count) const
 {
-    at::Tensor rows = m_data->inputs(first, count);
-    const std::int64_t fixed = m_network->graph().fixedBatch;
-    if (fixed <= 0 || rows.size(0) == fixed)
-        return rows;
-    // The executor wants the batch that the file was written for; what is added is cut off the scores.
-    const at::Tensor last = rows.narrow(0, rows.size(0) - 1, 1);
-    auto shape = rows.sizes().vec();
-    shape[0] = fixed - rows.size(0);
-    return at::cat({rows, last.expand(shape)});
+    TORCH_CHECK(m_data->isSingle(), "the network takes ", m_data->columns.size(), " inputs");
+    return arguments(first, count).front().toTensor();
 }
 
 at::Tensor Evaluator::labels(std::int64_t first, std::int64_t count) const
@@ -90,9 +94,10 @@ Result<at::Tensor> Evaluator::reference(std::int64_t first, std::int64_t count, 
     const Executor &executor = m_compared->executor();
     RunOptions options;
     options.stop = context.stop;
-    BW_ASSIGN(at::Tensor scores, executor.runBatch(inputs(first, count), executor.bind(), options));
+    BW_ASSIGN(const auto outputs, executor.run(arguments(first, count), executor.bind(), options));
     m_nodesRun += std::int64_t(executor.graph().nodes.size());
-    scores = scores.narrow(0, 0, count).contiguous();
+    BW_ASSIGN(at::Tensor scores, scoresOf(outputs, count));
+    scores = scores.contiguous();
     m_reference[key] = scores;
     return scores;
 }
@@ -125,14 +130,12 @@ Result<at::Tensor> Evaluator::scores(const Simulation &simulation, const Evaluat
     }
     std::vector<c10::IValue> arguments;
     if (!run.from)
-        arguments.emplace_back(inputs(first, count));
+        arguments = this->arguments(first, count);
     m_nodesRun += std::int64_t(executor.graph().nodes.size() - run.begin);
     BW_ASSIGN(auto outputs, executor.run(arguments, simulation.parameters(), run));
     if (!captured.empty())
         m_cache.insert(keepKey, std::move(captured.front()));
-    if (outputs.empty() || !outputs.front().isTensor())
-        return fail(ErrorKind::Unsupported, m_network->summary().path + ", its first output is not a tensor; evaluation needs scores there");
-    return outputs.front().toTensor().narrow(0, 0, count);
+    return scoresOf(outputs, count);
 }
 
 Result<Estimate> Evaluator::evaluate(const Simulation &simulation, const EvaluationOptions &options, const JobContext &context,
@@ -140,9 +143,9 @@ Result<Estimate> Evaluator::evaluate(const Simulation &simulation, const Evaluat
 {
     const auto started = std::chrono::steady_clock::now();
     const Executor &executor = simulation.executor();
-    if (executor.graph().inputs.size() != 1)
+    if (const std::size_t given = std::max<std::size_t>(1, m_data->columns.size()); given != executor.graph().inputs.size())
         return fail(ErrorKind::Unsupported, m_network->summary().path + ", it has " + std::to_string(executor.graph().inputs.size()) +
-                                                " inputs; evaluation needs a network with one");
+                                                " inputs, the data brings " + std::to_string(given) + "; open data made for it");
     const std::int64_t total = options.limit > 0 ? std::min(options.limit, m_data->size()) : m_data->size();
     if (total == 0)
         return fail(ErrorKind::Invalid, "data, it holds no samples; open other data");

@@ -69,8 +69,12 @@ public:
     /// The scores of the float network, or of the one that was given to compare with, for rows [first, first + count), computed once and kept.
     Result<at::Tensor> reference(std::int64_t first, std::int64_t count, const JobContext &context);
     [[nodiscard]] at::Tensor labels(std::int64_t first, std::int64_t count) const;
-    /// Inputs as the network wants them; padded to the fixed batch where the file insists on one.
+    /// Inputs as the network wants them; padded to the fixed batch where the file insists on one. Only for networks with one.
     [[nodiscard]] at::Tensor inputs(std::int64_t first, std::int64_t count) const;
+    /// The same of all inputs of any network.
+    [[nodiscard]] std::vector<c10::IValue> arguments(std::int64_t first, std::int64_t count) const;
+    /// The first output with its samples first, what was padded cut off.
+    [[nodiscard]] Result<at::Tensor> scoresOf(const std::vector<c10::IValue> &outputs, std::int64_t count) const;
     [[nodiscard]] std::int64_t batchSize(std::int64_t wanted) const;
     [[nodiscard]] const Dataset &data() const { return *m_data; }
     [[nodiscard]] const Network &network() const { return *m_network; }

@@ -2,6 +2,7 @@
 #include "simulate/evidence.h"
 
 #include "simulate/layer_outlets.h"
+#include "simulate/sample_batches.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -55,9 +56,7 @@ void add(at::Tensor &sum, const at::Tensor &value)
 Status Collector::prepare(const Network &network)
 {
     const Graph &graph = m_executor.graph();
-    if (graph.inputs.size() != 1)
-        return fail(ErrorKind::Unsupported, network.summary().path + ", it has " + std::to_string(graph.inputs.size()) +
-                                                " inputs; criteria with data need a network with one");
+    BW_CHECK(needsSingleInput(network, "pruning by criteria with data"));
     for (at::Tensor &tensor : m_bound)
         tensor = tensor.detach();
     std::set<std::size_t> cuts;

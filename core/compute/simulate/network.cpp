@@ -3,6 +3,7 @@
 
 #include "frontends/frontend.h"
 #include "graph/layer_list.h"
+#include "simulate/input_needs.h"
 
 #include <algorithm>
 #include <ranges>
@@ -25,6 +26,8 @@ std::shared_ptr<const Network> Network::make(Graph graph, const std::string &pat
     auto bindings = listLayers(*shared, {}, &shapes);
     network->m_summary = summarize(*shared, bindings, path, shapes);
     network->m_parameters = shared->parameterMap();
+    network->m_needs = inputNeeds(*shared);
+    network->m_fixedBatch = bitwright::fixedBatch(*shared, network->m_needs);
     network->m_executor = std::make_unique<Executor>(std::move(shared), std::move(bindings));
     return network;
 }

@@ -5,11 +5,13 @@
 #include "graph/executor.h"
 #include "graph/rewrites/fold_batch_norm.h"
 #include "network/model_summary.h"
+#include "session/data_preview.h"
 
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace bitwright {
 
@@ -29,6 +31,10 @@ public:
     static std::shared_ptr<const Network> make(Graph graph, const std::string &path);
 
     [[nodiscard]] const ModelSummary &summary() const { return m_summary; }
+    /// What data has to bring, in the order of the inputs.
+    [[nodiscard]] const std::vector<InputNeed> &needs() const { return m_needs; }
+    /// The batch size that the network insists on, 0 where it is free; 1 where it knows no batch.
+    [[nodiscard]] std::int64_t fixedBatch() const { return m_fixedBatch; }
     /// The summary with MACs for samples of this shape (less the batch), where the file leaves sizes open.
     [[nodiscard]] ModelSummary summaryFor(const Shape &sample) const;
     [[nodiscard]] const Graph &graph(bool folded = false) const { return executor(folded).graph(); }
@@ -47,6 +53,8 @@ private:
     const Folded &foldedTwin() const;
 
     ModelSummary m_summary;
+    std::vector<InputNeed> m_needs;
+    std::int64_t m_fixedBatch = 0;
     ParameterMap m_parameters;
     std::unique_ptr<Executor> m_executor;
     mutable std::once_flag m_foldOnce;

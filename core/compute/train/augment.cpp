@@ -40,7 +40,7 @@ std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::
 at::Tensor shiftAndFlip(const at::Tensor &batch, const Preprocessing &preprocessing, int pixels, bool flip,
                         std::mt19937_64 &random)
 {
-    if (batch.dim() != 4 || (pixels == 0 && !flip))
+    if (batch.dim() != 4 || batch.scalar_type() != at::kFloat || (pixels == 0 && !flip))
         return batch;
     const at::Tensor source = batch.contiguous();
     at::Tensor target = at::empty_like(source);

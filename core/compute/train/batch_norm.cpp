@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/batch_norm.h"
 
+#include "simulate/sample_batches.h"
+
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 namespace bitwright {
@@ -51,8 +52,8 @@ Result<ParameterMap> reestimateBatchNorm(const Network &network, const Simulatio
     std::vector<Statistic> statistics = statisticsOf(executor.graph());
     if (statistics.empty())
         return ParameterMap{};
-    if (network.graph().fixedBatch > 0)
-        batch = network.graph().fixedBatch;
+    if (const std::int64_t fixed = requiredBatch(network, data); fixed > 0)
+        batch = fixed;
     const std::int64_t rounds = std::min(batches, data.size() / batch);
     if (rounds == 0)
         return fail(ErrorKind::Invalid, "batch-norm re-estimation, the data holds fewer samples than one batch; use more data");
@@ -68,8 +69,7 @@ Result<ParameterMap> reestimateBatchNorm(const Network &network, const Simulatio
         // From zero, one update leaves momentum times the batch's own statistic.
         for (const Statistic &statistic : statistics)
             parameters[statistic.parameter] = at::zeros_like(parameters[statistic.parameter]);
-        const std::array<c10::IValue, 1> input{c10::IValue(data.inputs(round * batch, batch))};
-        BW_CHECK(executor.run(input, parameters, run));
+        BW_CHECK(executor.run(batchArguments(network, data, round * batch, batch), parameters, run));
         for (Statistic &statistic : statistics) {
             const at::Tensor value = parameters[statistic.parameter].to(at::kDouble) / statistic.momentum;
             statistic.sum = statistic.sum.defined() ? statistic.sum + value : value;

@@ -3,6 +3,7 @@
 
 #include "simulate/layer_outlets.h"
 #include "simulate/masking.h"
+#include "simulate/sample_batches.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -236,9 +237,7 @@ Result<BiasCorrection> Corrector::run(const ResolvedConfig &config, const Weight
 Result<BiasCorrection> correctBias(std::shared_ptr<const Network> network, const ResolvedConfig &config, bool folded,
                                    const WeightsState &state, const Dataset &data, std::int64_t samples, const JobContext &context)
 {
-    if (network->graph().inputs.size() != 1)
-        return fail(ErrorKind::Unsupported, network->summary().path + ", it has " + std::to_string(network->graph().inputs.size()) +
-                                                " inputs; bias correction needs a network with one");
+    BW_CHECK(needsSingleInput(*network, "bias correction"));
     const std::int64_t fixed = network->graph().fixedBatch, wanted = samples > 0 ? std::min(samples, data.size()) : data.size();
     const std::int64_t total = fixed > 0 ? wanted / fixed * fixed : wanted;
     if (total == 0)

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace bitwright {
 
@@ -26,7 +27,7 @@ struct RunPlan {
 /// One mini-batch between forward and backward.
 struct StepBatch {
     at::Tensor rows;                    ///< of the training data
-    at::Tensor inputs;                  ///< as the network got them, augmented
+    std::vector<c10::IValue> inputs;    ///< as the network got them, augmented
     at::Tensor scores;                  ///< what it answered, with gradient
 };
 

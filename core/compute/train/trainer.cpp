@@ -3,6 +3,7 @@
 
 #include "cost/size_model.h"
 #include "tensor/guarded.h"
+#include "simulate/sample_batches.h"
 #include "train/augment.h"
 #include "train/batch_norm.h"
 #include "train/policies/policies.h"
@@ -58,7 +59,8 @@ public:
     Trainer(const FineTuneInput &input, const JobContext &context, const FineTuneCallbacks &callbacks)
         : m_input(input), m_options(input.options), m_context(context), m_callbacks(callbacks)
     {
-        m_batch = input.network->graph().fixedBatch > 0 ? input.network->graph().fixedBatch : input.options.batch;
+        const std::int64_t required = requiredBatch(*input.network, *input.training);
+        m_batch = required > 0 ? required : input.options.batch;
         m_batch = std::min(m_batch, std::max<std::int64_t>(1, input.training->size()));
         m_stepsPerEpoch = input.training->size() / m_batch;
     }
@@ -96,8 +98,9 @@ Status Trainer::check() const
     BW_CHECK(checkOptions(m_options));
     if (!m_input.training->labelled() && m_labelWeight > 0)
         return fail(ErrorKind::Invalid, "training data, it has no labels; give data with labels or add the recipe distill");
-    if (m_input.network->graph().inputs.size() != 1)
-        return fail(ErrorKind::Unsupported, "network, fine-tuning needs a network with one input");
+    if (const std::size_t given = std::max<std::size_t>(1, m_input.training->columns.size()); given != m_input.network->graph().inputs.size())
+        return fail(ErrorKind::Unsupported, m_input.network->summary().path + ", it has " + std::to_string(m_input.network->graph().inputs.size()) +
+                                                " inputs, the training data brings " + std::to_string(given) + "; open data made for it");
     if (m_stepsPerEpoch == 0)
         return fail(ErrorKind::Invalid, "training data, it is smaller than one batch; use a smaller batch or more data");
     return {};
@@ -234,14 +237,15 @@ Result<double> Trainer::trainStep(int epoch, std::int64_t step, const at::Tensor
     std::mt19937_64 random(sequence);
     for (const auto &policy : m_policies)
         BW_CHECK(policy->beginStep(*m_state, globalStep));
-    StepBatch batch{index, m_input.training->inputs(index), {}};
-    batch.inputs = shiftAndFlip(batch.inputs, m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
+    StepBatch batch{index, m_input.training->arguments(index), {}};
+    if (batch.inputs.size() == 1)   // pictures; of several inputs nobody knows which belong together
+        batch.inputs[0] = shiftAndFlip(batch.inputs[0].toTensor(), m_input.training->preprocessing, m_options.shift ? kShiftPixels : 0, m_options.flip, random);
     const at::Tensor labels = m_input.training->labelled() ? m_input.training->labels.index_select(0, index) : at::Tensor();
     at::manual_seed(random());   // dropout
     m_state->traceGradients(step + 1 == m_stepsPerEpoch);
     m_state->beginStep({m_options.seed, globalStep, totalSteps, epoch, 0});
 
-    BW_ASSIGN(batch.scores, m_state->forward(batch.inputs, m_context.stop));
+    BW_ASSIGN(batch.scores, m_state->forward(batch.inputs, index.numel(), m_context.stop));
     BW_ASSIGN(const at::Tensor loss, this->loss(batch, labels));
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {

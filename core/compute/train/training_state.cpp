@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/training_state.h"
 
+#include "simulate/sample_batches.h"
 #include "tensor/kernels.h"
 
 #include <ATen/ATen.h>
@@ -283,6 +284,11 @@ Status TrainingState::quantizeWeights(std::vector<at::Tensor> &bound)
 
 Result<at::Tensor> TrainingState::forward(const at::Tensor &batch, std::stop_token stop)
 {
+    return forward(std::vector<c10::IValue>{batch}, batch.size(0), std::move(stop));
+}
+
+Result<at::Tensor> TrainingState::forward(const std::vector<c10::IValue> &inputs, std::int64_t samples, std::stop_token stop)
+{
     const bool folded = m_input->foldBatchNorm;
     const Executor &executor = m_input->network->executor(folded);
     std::vector<at::Tensor> bound = executor.bind(folded ? m_input->network->parameters(true, m_variables) : m_variables);
@@ -292,7 +298,10 @@ Result<at::Tensor> TrainingState::forward(const at::Tensor &batch, std::stop_tok
     run.mutateBuffers = true;
     run.tap = &m_tap;
     run.stop = std::move(stop);
-    return executor.runBatch(batch, bound, run);
+    if (m_input->training->columns.empty())
+        return executor.runBatch(inputs.front().toTensor(), bound, run);
+    BW_ASSIGN(const auto outputs, executor.run(inputs, bound, run));
+    return outputBySample(*m_input->network, *m_input->training, outputs, samples);
 }
 
 void TrainingState::step(double learningRate)

@@ -24,6 +24,8 @@ public:
     void beginStep(TrainingClock clock);
     /// One pass over a batch; scores with gradients when grad mode is on.
     Result<at::Tensor> forward(const at::Tensor &batch, std::stop_token stop);
+    /// The same for all inputs of a network; the scores have their samples in dimension 0.
+    Result<at::Tensor> forward(const std::vector<c10::IValue> &inputs, std::int64_t samples, std::stop_token stop);
     void step(double learningRate);
     /// A copy of the variables and buffers by the original names; what is pruned is zero in it.
     [[nodiscard]] ParameterMap snapshot() const;

@@ -7,6 +7,7 @@
 #include "grid/quant_grid.h"
 #include "network/model_summary.h"
 #include "stats/histogram.h"
+#include "session/data_preview.h"
 #include "trial/trial_record.h"
 
 #include <cstdint>
@@ -29,6 +30,9 @@ struct OpenModelRequest { std::string path; };
 struct OpenDataRequest { std::string evaluation, calibration, training; };
 /// Weight histograms at once, then input-activation histograms streamed over the calibration data.
 struct StatisticsRequest {
+/// Light lane, newest wins: the first samples of a --data SPEC and what the network says about them. The data that is open
+/// stays what it is.
+struct DataPreviewRequest { std::string spec; std::int64_t samples = 8; };
     int bins = 512;
     std::int64_t samples = 512;
     std::string weights;               ///< "" for the float weights, else a weights state's name
@@ -170,7 +174,7 @@ struct CompareNetworksRequest {
 
 using Request = std::variant<OpenModelRequest, OpenDataRequest, StatisticsRequest, PreviewRequest, PruneRequest, CalibrateRequest,
                              EvaluateRequest, SweepRequest, FineTuneRequest, ExportRequest, WeightRequest, SensitivityRequest,
-                             CorrectRequest, SurgeryRequest, PackSizeRequest, CompareRequest, CompareNetworksRequest>;
+                             CorrectRequest, SurgeryRequest, PackSizeRequest, CompareRequest, CompareNetworksRequest, DataPreviewRequest>;
 
 // ---- what comes back. Immutable values; each job ends with exactly one JobEnded. ----
 
@@ -187,6 +191,7 @@ struct ModelOpened {
 };
 struct DataOpened {
     JobId job = 0;
+    std::vector<InputNeed> inputs = {};   ///< what data has to bring, in the order of model->inputs
     std::string spec;
     std::int64_t samples = 0;
     Shape sampleShape;
@@ -196,6 +201,17 @@ struct DataOpened {
 };
 /// Weight (and later activation) distribution of one layer; sent once per layer and role.
 struct StatisticsReady {
+    std::string metric = {};           ///< what can be measured on it: top1 with labels, else agreement, or sqnr where the network gives no scores
+};
+struct DataPreviewReady {
+    JobId job = 0;
+    DataPreviewRequest request;
+    std::vector<InputSamples> inputs;
+    std::vector<std::int64_t> labels;  ///< of the samples shown; empty without labels
+    std::vector<std::string> classes;
+    std::vector<SampleAnswer> answers; ///< one per sample; empty where the network could not be run on them
+    std::vector<OutputRange> outputs;
+    std::string problem;               ///< why the network could not be run on them; may be empty
     JobId job = 0;
     std::string layer;
     Role role = Role::Weight;
@@ -329,7 +345,7 @@ struct LogMessage { JobId job = 0; enum class Level { Info, Warning, Error } lev
 
 using Event = std::variant<JobStarted, JobProgress, JobEnded, ModelOpened, DataOpened, StatisticsReady, PreviewReady, PruneReady,
                            CalibrationReady, EvaluationReady, SweepPoint, TrainingStep, TrainingEpoch, ExportReady, WeightReady,
-                           SensitivityPoint, WeightsReady, PackSizeReady, CompareReady, NetworkCompared, LogMessage>;
+                           SensitivityPoint, WeightsReady, PackSizeReady, CompareReady, NetworkCompared, DataPreviewReady, LogMessage>;
 
 /// What the window may ask of the engine. Calls return at once, from any thread; events arrive on an engine thread
 /// through the sink (which must not block), in the order of a job. Tests hand in a fake.

@@ -30,6 +30,7 @@ std::string title(const OpenDataRequest &r)
     const std::string &spec = !r.evaluation.empty() ? r.evaluation : !r.calibration.empty() ? r.calibration : r.training;
     return "Open data " + spec;
 }
+std::string title(const DataPreviewRequest &r) { return "Look at data " + r.spec; }
 std::string title(const StatisticsRequest &) { return "Distributions"; }
 std::string title(const PreviewRequest &r) { return "Preview " + r.layer + ", " + roleName(r.role); }
 std::string title(const PruneRequest &r) { return "Prune by " + r.method; }

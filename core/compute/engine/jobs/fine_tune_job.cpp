@@ -18,7 +18,7 @@ Result<FineTuneInput> JobHost::trainingInput(ModelSession &session, const Weight
     input.options = options;
     BW_ASSIGN(input.training, session.trainingData());
     BW_ASSIGN(input.evaluation, session.evaluator());
-    input.metric = defaultMetric(input.evaluation->data());
+    BW_ASSIGN(input.metric, defaultMetric(*session.network, input.evaluation->data(), context));
     input.teacher = session.original();   // also of a network that was cut
     if (!options.teacher.empty()) {
         BW_ASSIGN(input.teacher, Network::open(options.teacher, context));

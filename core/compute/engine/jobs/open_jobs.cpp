@@ -2,13 +2,33 @@
 // Opening a network and its data.
 #include "engine/job_host.h"
 
+#include "engine/trials.h"
+#include "simulate/sample_batches.h"
+
 #include <ATen/ATen.h>
+
+#include <algorithm>
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
 namespace bitwright {
+
+namespace {
+
+/// Some rows of the input that differs from sample to sample, as floats.
+at::Tensor firstInput(const Dataset &data)
+{
+    constexpr std::int64_t kRows = 256;
+    const std::int64_t rows = std::min(data.size(), data.isOneByOne() ? 1 : kRows);
+    if (data.columns.empty())
+        return data.inputs(0, rows);
+    const auto first = std::ranges::find(data.columns, false, &InputColumn::shared);
+    return first->rows(0, rows, 0).toTensor().to(at::kFloat);
+}
+
+} // namespace
 
 Status JobHost::job(JobId id, const OpenModelRequest &request, const JobContext &context)
 {
@@ -27,20 +47,14 @@ Status JobHost::job(JobId id, const OpenModelRequest &request, const JobContext 
     malloc_trim(0);   // the process keeps freed memory on purpose; a closed network is the time to give it back
 #endif
     auto cuts = loadCuts(id, session, context);
-    m_emit(ModelOpened{id, std::move(summary), std::move(cuts)});
+    m_emit(ModelOpened{id, std::move(summary), std::move(cuts), network->needs()});
     return {};
 }
 
 Status JobHost::job(JobId id, const OpenDataRequest &request, const JobContext &context)
 {
     BW_ASSIGN(auto session, this->session());
-    const ModelSummary &model = session->network->summary();
-    DataContext data;
-    data.modelPath = model.path;
-    if (!model.inputs.empty()) {
-        data.inputShape = model.inputs.front().shape;
-        data.acceptedShape = model.inputs.front().acceptedShape();
-    }
+    DataContext data = dataContext(*session->network);
     data.decodeImage = m_options.decodeImage;
     data.job = context;
     auto open = [&](const std::string &spec) -> Result<std::shared_ptr<const Dataset>> {
@@ -69,9 +83,13 @@ Status JobHost::job(JobId id, const OpenDataRequest &request, const JobContext &
     event.sampleShape = shown->sampleShape();
     event.labelled = shown->labelled();
     event.classes = shown->classes;
-    const at::Tensor some = shown->inputs(0, std::min<std::int64_t>(shown->size(), 256));
+    const at::Tensor some = firstInput(*shown);
     event.inputMean = some.mean().item<double>();
     event.inputStd = some.numel() > 1 ? some.std().item<double>() : 0;
+    BW_ASSIGN(const Metric metric, defaultMetric(*session->network, *shown, context));
+    event.metric = metricName(metric);
+    if (shown->isRandom())
+        log(id, LogMessage::Level::Info, "random data: what is measured on it tells how far the network moves from the float one, nothing of its task");
     m_emit(std::move(event));
     return {};
 }

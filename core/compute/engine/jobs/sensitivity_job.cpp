@@ -15,7 +15,7 @@ Status JobHost::job(JobId id, const SensitivityRequest &request, const JobContex
     options.options = request.options;
     options.sparsities = request.sparsities;
     options.sqnr = request.measure == "sqnr";
-    options.metric = defaultMetric(evaluator->data());
+    BW_ASSIGN(options.metric, defaultMetric(*session->network, evaluator->data(), context));
     options.limit = request.limit;
     Evidence evidence;
     if (const PrunerRow *row = findPruner(request.method); row && row->traits.needsData) {

@@ -14,7 +14,7 @@ Status JobHost::job(JobId id, const SweepRequest &request, const JobContext &con
     options.weight = request.role != "activation";
     options.activation = request.role != "weight";
     options.sqnr = request.measure == "sqnr";
-    options.metric = defaultMetric(evaluator->data());
+    BW_ASSIGN(options.metric, defaultMetric(*session->network, evaluator->data(), context));
     options.spec = request.spec;
     options.limit = request.limit;
     std::shared_ptr<const ActivationStatistics> statistics = std::make_shared<const ActivationStatistics>();

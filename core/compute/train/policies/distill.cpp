@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "simulate/sample_batches.h"
 #include "train/policies/policies.h"
 #include "train/training_state.h"
 
@@ -12,6 +13,8 @@ namespace bitwright {
 
 at::Tensor distillationLoss(const at::Tensor &scores, const at::Tensor &teacher, double temperature)
 {
+    if (scores.dim() == 2 && scores.size(1) == 1)   // one number a sample is no choice between classes
+        return (scores - teacher.detach()).square().mean() * 0.5;
     const at::Tensor student = at::log_softmax(scores / temperature, 1);
     const at::Tensor wanted = at::log_softmax(teacher.detach() / temperature, 1);
     return (wanted.exp() * (wanted - student)).sum(1).mean() * (temperature * temperature);
@@ -40,7 +43,7 @@ public:
     Distillation(const ParamValues &options, const FineTuneInput &input)
         : m_teacher(input.teacher ? input.teacher : input.network), m_temperature(realParam(options, "temperature", 1)),
           m_weight(input.training->labelled() ? realParam(options, "weight") : 1), m_hint(realParam(options, "hint")),
-          m_hintLayers(intParam(options, "hint_layers", 1))
+          m_hintLayers(intParam(options, "hint_layers", 1)), m_data(*input.training)
     {
     }
 
@@ -77,7 +80,7 @@ public:
         if (m_answers.defined()) {
             wanted = m_answers.index_select(0, batch.rows);
         } else {
-            BW_ASSIGN(wanted, answer(batch.inputs, context));
+            BW_ASSIGN(wanted, answer(batch.inputs, batch.rows.numel(), m_data, context));
         }
         if (wanted.dim() < 2 || wanted.sizes() != batch.scores.sizes()) {
             return fail(ErrorKind::Invalid, m_teacher->summary().path + ", as a teacher it answers " + shapeText(wanted) + " where the network answers " +
@@ -114,7 +117,7 @@ public:
     }
 
 private:
-    Result<at::Tensor> answer(const at::Tensor &inputs, const JobContext &context)
+    Result<at::Tensor> answer(const std::vector<c10::IValue> &inputs, std::int64_t samples, const Dataset &data, const JobContext &context)
     {
         const at::NoGradGuard noGrad;
         m_features.clear();
@@ -122,10 +125,18 @@ private:
         run.tap = &m_tap;
         run.inPlace = m_hint == 0;   // features must stay as they were seen
         run.stop = context.stop;
-        BW_ASSIGN(at::Tensor scores, m_teacher->executor().runBatch(inputs, m_parameters, run));
+        BW_ASSIGN(const at::Tensor scores, asked(inputs, samples, data, run));
         if (!scores.isfinite().all().item<bool>())
             return fail(ErrorKind::Numeric, m_teacher->summary().path + ", as a teacher it answers NaN or infinity; choose another teacher");
         return scores;
+    }
+
+    Result<at::Tensor> asked(const std::vector<c10::IValue> &inputs, std::int64_t samples, const Dataset &data, const RunOptions &run)
+    {
+        if (data.columns.empty())
+            return m_teacher->executor().runBatch(inputs.front().toTensor(), m_parameters, run);
+        BW_ASSIGN(const auto outputs, m_teacher->executor().run(inputs, m_parameters, run));
+        return outputBySample(*m_teacher, data, outputs, samples);
     }
 
     Status answerAll(const Dataset &data, std::int64_t batch, const JobContext &context)
@@ -136,7 +147,7 @@ private:
                 return cancelled();
             context.breathe();
             const std::int64_t count = std::min(batch, data.size() - first);
-            BW_ASSIGN(at::Tensor scores, answer(data.inputs(first, count), context));
+            BW_ASSIGN(at::Tensor scores, answer(data.arguments(first, count), count, data, context));
             parts.push_back(std::move(scores));
             context.progress("asking the teacher", first + count, data.size());
         }
@@ -187,6 +198,7 @@ private:
     std::shared_ptr<const Network> m_teacher;
     double m_temperature, m_weight, m_hint;
     std::int64_t m_hintLayers;
+    const Dataset &m_data;
     std::vector<at::Tensor> m_parameters;
     std::vector<bool> m_watch;          ///< by binding of the teacher
     std::map<std::size_t, at::Tensor> m_features;

@@ -30,7 +30,7 @@ PolicyRow slimmingTermRow();
 Result<std::vector<std::unique_ptr<TrainingPolicy>>> makePolicies(const FineTuneInput &input);
 
 /// What teacher and temperature make of scores [N, C, …], mean over all but the classes:
-/// T² KL(softmax(z_t / T) || softmax(z_s / T)) (Hinton 2015).
+/// T² KL(softmax(z_t / T) || softmax(z_s / T)) (Hinton 2015). Of one number a sample, half the mean square of the difference.
 at::Tensor distillationLoss(const at::Tensor &scores, const at::Tensor &teacher, double temperature);
 
 /// Zhu and Gupta's curve: from `initial` to `final` while `progress` goes from 0 to 1, constant outside.
