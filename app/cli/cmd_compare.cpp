@@ -99,6 +99,8 @@ Result<PreviewSource> Comparison::source(Role role)
                                             " has no quantizable layer of that name; `inspect` lists them");
     const Executor &executor = m_network->executor(folded);
     const LayerBinding &binding = executor.bindings()[*index];
+    if (role == Role::Activation && layer->weightOnly)
+        return fail(ErrorKind::Invalid, "--layer " + m_options.layer + ", only its weight can be quantized: " + weightOnlyReason(*layer));
     if (role == Role::Activation) {
         BW_ASSIGN(const ActivationStatistics *seen, statistics());
         return previewSource(seen->at(layer->name), {layer->name, role, 0, binding.info.nonNegativeInput});
@@ -275,8 +277,10 @@ Result<Output> Comparison::run()
     BW_ASSIGN(m_data, openDataFor(*m_network, m_options.data, m_console));
     Output output;
     if (!m_options.layer.empty()) {
+        const LayerInfo *layer = m_network->summary().layer(m_options.layer);
         for (const Role role : rolesOf(m_options.role))
-            BW_CHECK(compareLayer(role));
+            if (role == Role::Weight || m_options.role != "both" || !layer || !layer->weightOnly)
+                BW_CHECK(compareLayer(role));
     } else {
         m_evaluation = m_data;
         if (!m_options.evaluation.empty()) {
@@ -295,11 +299,11 @@ Result<Output> Comparison::run()
                         "value", "low", "high", "trained_value", "size_bytes"};
     output.json["rows"] = m_rows;
     output.text = text();
+    noteRandomData(output, *m_data);
     return output;
 }
 
 } // namespace
-    noteRandomData(output, *m_data);
 
 Work declareCompare(CLI::App &app)
 {

@@ -3,7 +3,9 @@
 
 #include "bridge/change_state.h"
 #include "config/layer_policy.h"
+#include "config/stored_spec.h"
 #include "config/uniform_form.h"
+#include "session/trained_weights.h"
 #include "session/weights_name.h"
 #include "util/format.h"
 
@@ -121,10 +123,14 @@ Document::~Document()
 std::shared_ptr<const ModelSummary> Document::networkFor(const std::string &weights) const
 {
     const std::string name = networkOf(weights);
-    if (name.empty())
-        return m_opened;
-    const auto found = m_cut.find(name);
-    return found == m_cut.end() ? nullptr : found->second;
+    const auto cut = m_cut.find(name);
+    const auto network = name.empty() ? m_opened : cut == m_cut.end() ? nullptr : cut->second;
+    if (!network || !weights.starts_with(kTrainedPrefix) || std::ranges::none_of(network->layers, [](const LayerInfo &info) { return info.storedWeight.has_value(); }))
+        return network;
+    auto &trained = m_trained[network];
+    if (!trained)
+        trained = std::make_shared<const ModelSummary>(afterTraining(*network));
+    return trained;
 }
 
 void Document::addNetwork(const std::string &name, std::shared_ptr<const ModelSummary> model)
@@ -137,6 +143,7 @@ void Document::setModel(std::shared_ptr<const ModelSummary> model, DocumentState
     m_undo.clear();
     m_model = m_opened = std::move(model);
     m_cut = std::move(cut);
+    m_trained.clear();
     m_baseline.reset();
     m_baselineResolved.clear();
     m_baselineCost = {};
@@ -286,9 +293,16 @@ void Document::editSites(const QString &text, const LayerNames &layers, const st
             emit refused(tr("%1 cannot be quantized: %2").arg(toQString(info->name), toQString(info->reason)));
         return;
     }
+    if (roles == std::vector{Role::Activation} && std::ranges::none_of(able, [this](const auto &name) { return layer(name)->inputQuantizable(); })) {
+        const LayerInfo &info = *layer(able.front());
+        emit refused(tr("Only the weight of %1 can be quantized: %2").arg(toQString(info.name), toQString(weightOnlyReason(info))));
+        return;
+    }
     edit(text, [&](ModelConfig &config) -> Status {
         for (const std::string &name : able) {
             for (const Role role : roles) {
+                if (role == Role::Activation && !layer(name)->inputQuantizable())
+                    continue;
                 QuantSpec site = *spec(name, role);
                 const QuantSpec before = site;
                 BW_CHECK(change(*layer(name), role, site));
@@ -298,6 +312,36 @@ void Document::editSites(const QString &text, const LayerNames &layers, const st
         }
         return {};
     }, drag);
+}
+
+bool Document::hasStored() const
+{
+    return m_model && std::ranges::any_of(m_model->layers, [](const LayerInfo &info) {
+        return info.status == LayerStatus::Quantizable && (info.storedWeight || info.storedInput);
+    });
+}
+
+void Document::takeStored(const LayerNames &layers)
+{
+    if (!m_model)
+        return;
+    const StoredConfig stored = storedConfig(*m_model, m_catalog);
+    LayerNames taken;
+    std::ranges::copy_if(layers, std::back_inserter(taken), [&](const auto &name) { return stored.config.layers.contains(name); });
+    if (taken.empty())
+        for (const auto &[name, patch] : stored.config.layers)
+            taken.push_back(name);
+    if (taken.empty()) {
+        emit refused(stored.left.empty() ? tr("The file quantizes nothing; choose a method and bits") : toQString(stored.left.front()));
+        return;
+    }
+    edit(tr("%1 as in the file").arg(siteText(taken, {Role::Weight, Role::Activation})), [&](ModelConfig &config) -> Status {
+        for (const std::string &name : taken)
+            for (const Role role : {Role::Weight, Role::Activation})
+                if (const QuantPatch &patch = stored.config.layers.at(name).of(role); !patch.empty())
+                    config.layers[name].of(role) = patch;
+        return {};
+    });
 }
 
 Result<QuantSpec> Document::defaultSpec(Role role, int bits) const
@@ -329,7 +373,7 @@ Result<QuantSpec> Document::freshSpec(const std::string &id, Role role, int bits
 LayerPolicy::Keep Document::keptAs(const std::string &name, Role role) const
 {
     const LayerInfo *info = layer(name);
-    if (!info || info->status != LayerStatus::Quantizable)
+    if (!info || info->status != LayerStatus::Quantizable || (role == Role::Activation && info->weightOnly))
         return LayerPolicy::Keep::Same;
     const std::optional<std::string> &beneath = m_state.config.defaults.of(role).method;
     if (!beneath || *beneath == kFloatMethod)

@@ -2,6 +2,7 @@
 #include "models/layer_table_model.h"
 
 #include "bridge/engine_controller.h"
+#include "config/stored_spec.h"
 #include "util/format.h"
 
 #include <QFont>
@@ -77,6 +78,15 @@ QString bitsText(const QuantSpec *spec)
     if (!spec)
         return QStringLiteral("–");
     return spec->isFloat() ? QStringLiteral("32") : QString::number(spec->bits);
+}
+
+/// What the file itself says of a tensor that has no quantizer of its own. Folding makes other weights.
+const StoredQuantization *storedAt(const Document &document, const LayerInfo &info, Role role)
+{
+    const QuantSpec *own = document.spec(info.name, role);
+    const bool folded = role == Role::Weight && document.config().foldBatchNorm && !info.batchNorm.empty();
+    const auto &stored = role == Role::Weight ? info.storedWeight : info.storedInput;
+    return stored && !folded && (!own || own->isFloat()) ? &*stored : nullptr;
 }
 
 double kilobytes(const ModelCost &cost, const std::string &layer)
@@ -291,11 +301,17 @@ QVariant LayerTableModel::display(const LayerInfo &info, Column column) const
     case Macs: return info.macs > 0 ? formatCount(double(info.macs)) : QStringLiteral("–");
     case WeightMethod:
     case ActivationMethod: {
-        const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+        const bool none = column == ActivationMethod && info.weightOnly;
+        const QuantSpec *spec = none ? nullptr : m_document.spec(info.name, roleOf(column));
+        if (const StoredQuantization *stored = storedAt(m_document, info, roleOf(column)))
+            return tr("%1 (file)").arg(toQString(storedText(*stored)));
         return spec ? toQString(spec->method) : QStringLiteral("–");
     }
     case WeightBits:
-    case ActivationBits: return bitsText(m_document.spec(info.name, roleOf(column)));
+    case ActivationBits:
+        if (const StoredQuantization *stored = storedAt(m_document, info, roleOf(column)))
+            return tr("%1 file").arg(stored->bits);
+        return bitsText(column == ActivationBits && info.weightOnly ? nullptr : m_document.spec(info.name, roleOf(column)));
     case WeightSqnr: {
         const auto value = sqnr(info);
         return value && std::isfinite(*value) ? QLocale().toString(*value, 'f', 1) : QStringLiteral("–");
@@ -332,6 +348,8 @@ QVariant LayerTableModel::sortValue(const LayerInfo &info, Column column) const
     case WeightBits:
     case ActivationBits: {
         const QuantSpec *spec = m_document.spec(info.name, roleOf(column));
+        if (const StoredQuantization *stored = storedAt(m_document, info, roleOf(column)))
+            return stored->bits;
         return spec ? (spec->isFloat() ? 32 : spec->bits) : 33;
     }
     case WeightSqnr: return sqnr(info).value_or(1e9);
@@ -349,12 +367,16 @@ QVariant LayerTableModel::sortValue(const LayerInfo &info, Column column) const
 
 QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
 {
+    const QString stored = toQString(storedText(info));
     if (info.status != LayerStatus::Quantizable)
-        return tr("%1: %2").arg(toQString(info.name), toQString(info.reason));
+        return tr("%1: %2").arg(toQString(info.name), toQString(info.reason)) + (stored.isEmpty() ? stored : QChar(u'\n') + stored);
+    if (info.weightOnly && (column == ActivationMethod || column == ActivationBits))
+        return tr("Only the weight of %1 can be quantized: %2").arg(toQString(info.name), toQString(weightOnlyReason(info)));
     switch (column) {
     case Name:
         return tr("%1\n%2, %3 weights, %4 biases").arg(toQString(info.name), toQString(info.op))
-            .arg(info.weightCount).arg(info.biasCount);
+                   .arg(info.weightCount).arg(info.biasCount)
+               + (stored.isEmpty() ? stored : QChar(u'\n') + stored);
     case WeightShape: return formatShape(info.weightShape) + QStringLiteral(", ") + counted(info.groups, tr("%1 group"), tr("%1 groups"));
     case Parameters: return QLocale().toString(qint64(info.parameters()));
     case Macs: return tr("%1 multiply-accumulates per sample").arg(QLocale().toString(qint64(info.macs)));
@@ -364,10 +386,10 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
         const MethodTraits *method = spec ? m_document.catalog().quantizer(spec->method) : nullptr;
         const QString what = method ? tr("%1. %2\n%3").arg(toQString(method->title), toQString(method->summary), toQString(method->paper))
                                     : tr("Not quantized. Choose a method or press 1 to 8.");
-        return keptText(info, roleOf(column)) + what;
+        return keptText(info, roleOf(column)) + fileText(info, roleOf(column)) + what;
     }
     case WeightBits:
-    case ActivationBits: return keptText(info, roleOf(column)) + tr(header(column).help);
+    case ActivationBits: return keptText(info, roleOf(column)) + fileText(info, roleOf(column)) + tr(header(column).help);
     case Sensitivity: return sensitivityTip(info);
     case SizeNow: {
         const double now = kilobytes(m_document.cost(), info.name), before = kilobytes(m_document.baselineCost(), info.name);
@@ -376,6 +398,19 @@ QString LayerTableModel::toolTip(const LayerInfo &info, Column column) const
     }
     default: return tr(header(column).help);
     }
+}
+
+/// What the file itself quantizes, and what a quantizer of one's own does to that; empty where the file has float values.
+QString LayerTableModel::fileText(const LayerInfo &info, Role role) const
+{
+    const auto &stored = role == Role::Weight ? info.storedWeight : info.storedInput;
+    if (!stored)
+        return {};
+    const QString what = toQString(storedText(*stored));
+    const QString text = storedAt(m_document, info, role)
+                             ? tr("The file has %1. A quantizer set here works on the values that these codes stand for.").arg(what)
+                             : tr("Quantized over the file's %1: it works on the values that those codes stand for.").arg(what);
+    return text + QChar(u'\n');
 }
 
 /// Why the policy gives a layer other bits than the rest; empty where it does not.
@@ -457,7 +492,8 @@ Qt::ItemFlags LayerTableModel::flags(const QModelIndex &index) const
         return flags;
     flags |= Qt::ItemNeverHasChildren;
     const LayerInfo *info = layerAt(index.row());
-    if (info && info->status == LayerStatus::Quantizable && isEditable(index.column()))
+    const bool input = index.column() == ActivationMethod || index.column() == ActivationBits;
+    if (info && isEditable(index.column()) && (input ? info->inputQuantizable() : info->status == LayerStatus::Quantizable))
         flags |= Qt::ItemIsEditable;
     return flags;
 }

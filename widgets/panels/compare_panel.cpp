@@ -298,6 +298,8 @@ QString ComparePanel::missingReason() const
         return tr("Select a layer to compare methods on it");
     if (info->status != LayerStatus::Quantizable)
         return tr("%1 cannot be quantized: %2").arg(toQString(name), toQString(info->reason));
+    if (m_role == Role::Activation && info->weightOnly)
+        return tr("Only the weight of %1 can be quantized: %2").arg(toQString(name), toQString(weightOnlyReason(*info)));
     if (m_role == Role::Activation && !m_controller.results().data)
         return tr("Open data to compare quantizers of this layer's input");
     if (m_role == Role::Activation && !m_controller.results().statisticsOf(name, m_role))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "panels/distribution_panel.h"
 
+#include "config/stored_spec.h"
 #include "panels/method_pages.h"
 #include "panels/param_form.h"
 #include "panels/real_edit.h"
@@ -523,16 +524,43 @@ QString DistributionPanel::missingReason() const
         return tr("Select a layer to see its distribution");
     if (info->weightShape.empty())
         return tr("%1 has no weights%2").arg(toQString(m_layer), info->reason.empty() ? QString() : QStringLiteral(": ") + toQString(info->reason));
+    if (m_role == Role::Activation && info->weightOnly)
+        return tr("Only the weight of %1 can be quantized: %2").arg(toQString(m_layer), toQString(weightOnlyReason(*info)));
     if (m_role == Role::Activation && !m_controller.results().data)
         return tr("Open data to see what goes into this layer");
     return m_role == Role::Weight ? tr("The weights are being counted") : tr("The activations are being counted");
 }
 
+const StoredQuantization *DistributionPanel::stored() const
+{
+    const LayerInfo *info = m_document.layer(m_layer);
+    if (!info || (m_role == Role::Weight && m_document.config().foldBatchNorm && !info->batchNorm.empty()))
+        return nullptr;
+    const auto &found = m_role == Role::Weight ? info->storedWeight : info->storedInput;
+    return found ? &*found : nullptr;
+}
+
+/// The file's levels, a group for each output channel or a single one: of scales that run otherwise the widest.
+QuantGrid DistributionPanel::fileGrid() const
+{
+    QuantGrid grid = storedGrid(*stored());
+    const bool channels = m_role == Role::Weight && stored()->block == 0 && stored()->axis == m_document.layer(m_layer)->channelAxis;
+    if (grid.groups.size() > 1 && !channels) {
+        grid.groups = {grid.groups[widestGroup(grid)]};
+        grid.perChannel = false;
+    }
+    return grid;
+}
+
 void DistributionPanel::showGrid()
 {
     const QuantSpec *present = spec();
-    const PreviewReady *exact = preview();
-    if (exact) {
+    const bool own = present && !present->isFloat();
+    const PreviewReady *exact = own || !stored() ? preview() : nullptr;
+    if (!own && stored()) {
+        m_grid = fileGrid();
+        m_provisional = false;
+    } else if (exact) {
         m_grid = exact->grid;
         m_provisional = false;
     } else {
@@ -619,6 +647,13 @@ void DistributionPanel::showStatistics()
         if (m.nanCount + m.infCount > 0)
             parts << QStringLiteral("<b style='color:%1'>%2</b>")
                          .arg(warn, tr("%L1 NaN, %L2 infinite").arg(qulonglong(m.nanCount)).arg(qulonglong(m.infCount)));
+    }
+    if (const StoredQuantization *file = stored()) {
+        const QString what = toQString(storedText(*file));
+        const bool own = present && !present->isFloat();
+        parts << (own ? tr("over the file's %1").arg(what) : QStringLiteral("<b>%1</b>").arg(tr("in the file: %1").arg(what)));
+        if (!own && !m_grid.empty())
+            parts << tr("%L1 levels").arg(qulonglong(m_grid.levelCount(shownGroup())));
     }
     QString warning;
     if (present && !present->isFloat() && !m_grid.empty() && !m_histogram->histogram().counts.empty()) {

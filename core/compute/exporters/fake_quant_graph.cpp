@@ -50,6 +50,14 @@ public:
                 parameter.tensor = given->second.detach();
             m_taken.insert(parameter.name);
         }
+        // Where the file leaves a size open, the example's is meant.
+        for (std::size_t i = 0; i < m_made.graph.inputs.size() && i < m_input.example.size(); ++i) {
+            TensorInfo &info = m_made.graph.inputs[i].info;
+            const at::Tensor &example = m_input.example[i];
+            if (example.defined() && std::size_t(example.dim()) == info.shape.size())
+                for (const std::int64_t axis : info.freeDimensions)
+                    info.shape[std::size_t(axis)] = example.size(axis);
+        }
         BW_CHECK(liftConstants());
         std::set<std::string> names;
         for (const LayerBinding &binding : m_input.bindings) {

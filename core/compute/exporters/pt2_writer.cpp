@@ -2,22 +2,19 @@
 #include "exporters/pt2_writer.h"
 
 #include "base/replace_file.h"
-#include "exporters/batch_watch.h"
+#include "exporters/graph_writer.h"
+#include "exporters/torch_archive.h"
 #include "frontends/frontend.h"
 #include "graph/executor.h"
-#include "graph/node_builder.h"
 #include "graph/operators.h"
 #include "graph/shape_probe.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
-#include <caffe2/serialize/inline_container.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,21 +27,21 @@ using nlohmann::json;
 using Kind = Argument::Kind;
 
 constexpr const char *kSymbol = "s77";
-constexpr double kReadBackTolerance = 1e-4;
 
-class Pt2Writer {
+class Pt2Writer : public GraphWriter<std::string> {
 public:
-    explicit Pt2Writer(const Graph &graph) : m_graph(graph) {}
+    explicit Pt2Writer(const Graph &graph) : GraphWriter(graph) {}
     Result<json> program();
     [[nodiscard]] const json &weights() const { return m_weights; }
     [[nodiscard]] const std::vector<at::Tensor> &tensors() const { return m_tensors; }
 
 private:
-    Status addInputs();
-    Status addNode(std::size_t index);
-    Status addOutputs();
+    Status addInputs() override;
+    Status addNode(std::size_t index) override;
+    Status addOutputs() override;
+    Result<std::string> tensor(const Argument &given, const Node &node) override;
+    void bind(ValueId value, std::string name) override { m_names[value] = std::move(name); }
     void addParameter(const Parameter &parameter);
-    [[nodiscard]] bool glue(std::size_t index);
     std::string unique(const std::string &wanted);
     std::string nameOf(ValueId value);
     std::string symbol(const Linear &number);
@@ -52,15 +49,12 @@ private:
     Result<json> meta(const std::vector<at::Tensor> &seen, bool gradient) const;
     Result<json> argument(const Node &node, std::size_t index, const Argument &given, const std::vector<c10::IValue> &seen,
                           const c10::Argument &declared);
-    Result<json> integers(const std::vector<std::vector<std::int64_t>> &seen);
+    Result<json> integers(const std::vector<c10::IValue> &seen);
     Result<json> tensorNames(const Argument &given);
     Result<json> result(const Node &node, std::size_t output, const std::vector<c10::IValue> &seen);
 
-    const Graph &m_graph;
-    BatchWatch m_watch;
     std::set<std::string> m_taken;
     std::map<ValueId, std::string> m_names;
-    std::map<ValueId, std::vector<std::string>> m_lists;
     std::map<Linear, std::string> m_symbols;
     json m_nodes = json::array(), m_values = json::object(), m_symbolValues = json::object(), m_inputs = json::array();
     json m_inputSpecs = json::array(), m_outputs = json::array(), m_outputSpecs = json::array(), m_weights = json::object();
@@ -192,19 +186,11 @@ Status Pt2Writer::addInputs()
     return {};
 }
 
-Result<json> Pt2Writer::integers(const std::vector<std::vector<std::int64_t>> &seen)
+Result<json> Pt2Writer::integers(const std::vector<c10::IValue> &seen)
 {
+    BW_ASSIGN(const std::vector<Linear> numbers, linearList(seen));
+    const bool symbolic = std::ranges::any_of(numbers, [](const Linear &number) { return number.factor != 0; });
     json list = json::array();
-    bool symbolic = false;
-    std::vector<Linear> numbers;
-    for (std::size_t k = 0; k < seen[0].size(); ++k) {
-        std::vector<std::int64_t> values;
-        for (const auto &each : seen)
-            values.push_back(k < each.size() ? each[k] : 0);
-        BW_ASSIGN(const Linear number, m_watch.linear(values));
-        numbers.push_back(number);
-        symbolic = symbolic || number.factor != 0;
-    }
     for (const Linear &number : numbers) {
         if (!symbolic)
             list.push_back(number.offset);
@@ -214,6 +200,13 @@ Result<json> Pt2Writer::integers(const std::vector<std::vector<std::int64_t>> &s
             list.push_back({{"as_name", symbol(number)}});
     }
     return json{{symbolic ? "as_sym_ints" : "as_ints", list}};
+}
+
+Result<std::string> Pt2Writer::tensor(const Argument &given, const Node &node)
+{
+    if (given.kind != Kind::Value)
+        return fail(ErrorKind::Unsupported, "node " + node.name + ", an argument of it is a number that the run turns into a tensor");
+    return nameOf(given.value);
 }
 
 Result<json> Pt2Writer::tensorNames(const Argument &given)
@@ -258,10 +251,7 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
     if (value.isDevice())
         return json{{"as_device", {{"type", "cpu"}, {"index", nullptr}}}};
     if (value.isInt()) {
-        std::vector<std::int64_t> values;
-        for (const c10::IValue &each : seen)
-            values.push_back(each.isInt() ? each.toInt() : 0);
-        BW_ASSIGN(const Linear number, m_watch.linear(values));
+        BW_ASSIGN(const Linear number, linearNumber(seen));
         return number.factor == 0 ? json{{"as_int", number.offset}} : json{{"as_sym_int", {{"as_name", symbol(number)}}}};
     }
     if (value.isDouble()) {
@@ -271,12 +261,8 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
     }
     if (value.isString())
         return json{{"as_string", value.toStringRef()}};
-    if (value.isIntList()) {
-        std::vector<std::vector<std::int64_t>> all;
-        for (const c10::IValue &each : seen)
-            all.push_back(each.isIntList() ? each.toIntVector() : std::vector<std::int64_t>());
-        return integers(all);
-    }
+    if (value.isIntList())
+        return integers(seen);
     if (value.isDoubleList())
         return json{{"as_floats", value.toDoubleVector()}};
     if (value.isBoolList()) {
@@ -292,37 +278,6 @@ Result<json> Pt2Writer::argument(const Node &node, std::size_t index, const Argu
         return json{{"as_optional_tensors", list}};
     }
     return fail(ErrorKind::Unsupported, "node " + node.name + ", its argument " + declared.name() + " cannot be written to .pt2");
-}
-
-/// Numbers and lists: nothing to write, their values go into the nodes that read them.
-bool Pt2Writer::glue(std::size_t index)
-{
-    const Node &node = m_graph.nodes[index];
-    const NodeRun &seen = m_watch.runs[0][index];
-    const std::string op = node.op;
-    if (op == "prim::ListConstruct" || op == "prim::TupleConstruct") {
-        for (const Argument &argument : node.arguments)
-            if (argument.kind == Kind::Value && !seen.in.empty() && seen.in[0].isTensor())
-                m_lists[node.outputs[0]].push_back(nameOf(argument.value));
-        return true;
-    }
-    if ((op == "prim::ListUnpack" || op == "prim::TupleUnpack") && node.arguments[0].kind == Kind::Value && m_lists.contains(node.arguments[0].value)) {
-        const auto &names = m_lists[node.arguments[0].value];
-        for (std::size_t i = 0; i < std::min(names.size(), node.outputs.size()); ++i)
-            m_names[node.outputs[i]] = names[i];
-        return true;
-    }
-    if (op == "prim::getitem" && node.arguments[0].kind == Kind::Value && m_lists.contains(node.arguments[0].value)) {
-        const auto &names = m_lists[node.arguments[0].value];
-        const std::int64_t at = seen.in[1].toInt();
-        m_names[node.outputs[0]] = names[std::size_t(at < 0 ? at + std::int64_t(names.size()) : at)];
-        return true;
-    }
-    if (op == "prim::identity" && node.arguments[0].kind == Kind::Value && !seen.out.empty() && seen.out[0].isTensor()) {
-        m_names[node.outputs[0]] = nameOf(node.arguments[0].value);
-        return true;
-    }
-    return std::ranges::none_of(seen.out, [](const c10::IValue &value) { return value.isTensor() || value.isTensorList(); });
 }
 
 Result<json> Pt2Writer::result(const Node &node, std::size_t output, const std::vector<c10::IValue> &seen)
@@ -363,8 +318,6 @@ bool isDefault(const Argument &given, const c10::IValue &value, const c10::Argum
 Status Pt2Writer::addNode(std::size_t index)
 {
     const Node &node = m_graph.nodes[index];
-    if (glue(index))
-        return {};
     const auto known = findOperator(node.op);
     if (!known || !known->schema || known->scalar || !node.op.starts_with("aten::"))
         return fail(ErrorKind::Unsupported, "node " + node.name + ", the operator " + node.op + " cannot be written to .pt2");
@@ -375,26 +328,22 @@ Status Pt2Writer::addNode(std::size_t index)
         if (!declared[i].kwarg_only() && !isDefault(node.arguments[i], m_watch.runs[0][index].in[i], declared[i]))
             positional = i + 1;
     for (std::size_t i = 0; i < node.arguments.size(); ++i) {
-        std::vector<c10::IValue> seen;
-        for (const auto &pass : m_watch.runs)
-            seen.push_back(pass[index].in[i]);
+        const std::vector<c10::IValue> seen = seenIn(index, i);
         if (i >= positional && isDefault(node.arguments[i], seen[0], declared[i]))
             continue;
         BW_ASSIGN(json value, argument(node, i, node.arguments[i], seen, declared[i]));
         inputs.push_back({{"name", declared[i].name()}, {"arg", std::move(value)}, {"kind", declared[i].kwarg_only() ? 2 : 1}});
     }
     for (std::size_t i = 0; i < m_watch.runs[0][index].out.size(); ++i) {
-        std::vector<c10::IValue> seen;
-        for (const auto &pass : m_watch.runs)
-            seen.push_back(pass[index].out[i]);
-        BW_ASSIGN(json value, result(node, i, seen));
+        BW_ASSIGN(json value, result(node, i, seenOut(index, i)));
         outputs.push_back(std::move(value));
     }
     std::string target = "torch.ops.aten." + node.op.substr(6);
     if (node.op.find('.') == std::string::npos)
         target += ".default";
     const json &first = outputs[0];
-    const std::string name = first.contains("as_tensor") ? first["as_tensor"]["name"].get<std::string>() : unique(node.name);
+    // One tensor bears the node's name; of several each is read out by a node of its own.
+    const std::string name = outputs.size() == 1 && first.contains("as_tensor") ? first["as_tensor"]["name"].get<std::string>() : unique(node.name);
     m_nodes.push_back({{"target", target}, {"inputs", inputs}, {"outputs", outputs}, {"metadata", json::object()},
                        {"is_hop_single_tensor_return", nullptr}, {"name", name}});
     return {};
@@ -414,13 +363,7 @@ Status Pt2Writer::addOutputs()
 
 Result<json> Pt2Writer::program()
 {
-    BW_ASSIGN(m_watch, BatchWatch::of(m_graph));
-    BW_CHECK(addInputs());
-    const std::vector<bool> needed = m_watch.neededNodes(m_graph);
-    for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
-        if (needed[i])
-            BW_CHECK(addNode(i));
-    BW_CHECK(addOutputs());
+    BW_CHECK(writeAll());
     const json leaf{{"type", nullptr}, {"context", nullptr}, {"children_spec", json::array()}};
     const auto tuple = [&](json children) { return json{{"type", "builtins.tuple"}, {"context", "null"}, {"children_spec", std::move(children)}}; };
     const json arguments = tuple(json(m_inputs.size() - m_weights.size(), leaf));
@@ -447,53 +390,6 @@ Result<json> Pt2Writer::program()
         {"guards_code", json::array()}};
 }
 
-Status writeArchive(const std::string &path, const std::map<std::string, std::string> &texts, const std::vector<at::Tensor> &tensors)
-{
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    if (!out)
-        return fail(ErrorKind::Io, path + " cannot be written; choose another folder");
-    BW_CHECK(guarded(path, ErrorKind::Io, [&] {
-        caffe2::serialize::PyTorchStreamWriter writer([&](const void *data, std::size_t size) {
-            out.write(static_cast<const char *>(data), std::streamsize(size));
-            return out ? size : 0;
-        });
-        for (std::size_t i = 0; i < tensors.size(); ++i)
-            writer.writeRecord("data/weights/weight_" + std::to_string(i), tensors[i].const_data_ptr(), tensors[i].nbytes());
-        for (const auto &[record, text] : texts)
-            writer.writeRecord(record, text.data(), text.size());
-        writer.writeEndOfFile();
-    }));
-    out.close();
-    if (!out)
-        return fail(ErrorKind::Io, path + " could not be written to the end; is the disk full?");
-    return {};
-}
-
-/// Reads the file and runs it beside the graph on the same numbers.
-Status checkWritten(const Graph &graph, const std::string &path, const JobContext &context)
-{
-    const c10::NoGradGuard noGrad;
-    BW_ASSIGN(Graph read, loadGraph(path, context));
-    return guarded(path, ErrorKind::Internal, [&]() -> Status {
-        auto inputs = zeroInputs(graph, {}, std::max<std::int64_t>(graph.fixedBatch, 1) + (graph.fixedBatch > 0 ? 0 : 3), 32);
-        for (c10::IValue &input : inputs)
-            if (input.isTensor() && input.toTensor().is_floating_point())
-                input = at::linspace(-1, 1, input.toTensor().numel(), input.toTensor().options()).reshape(input.toTensor().sizes());
-        const Executor before(std::make_shared<const Graph>(graph)), after(std::make_shared<const Graph>(std::move(read)));
-        BW_ASSIGN(const auto wanted, before.run(inputs, before.bind()));
-        BW_ASSIGN(const auto found, after.run(inputs, after.bind()));
-        for (std::size_t i = 0; i < wanted.size(); ++i) {
-            if (!wanted[i].isTensor())
-                continue;
-            const at::Tensor a = wanted[i].toTensor().to(at::kDouble), b = found.at(i).toTensor().to(at::kDouble);
-            const double scale = std::max(1.0, a.numel() > 0 ? a.abs().max().item<double>() : 1.0);
-            if (a.sizes() != b.sizes() || (a.numel() > 0 && (a - b).abs().max().item<double>() > kReadBackTolerance * scale))
-                return fail(ErrorKind::Internal, path + ", what was written answers differently when read back; export to ONNX instead");
-        }
-        return {};
-    });
-}
-
 } // namespace
 
 Status writeGraphPt2(const Graph &graph, const std::string &path, const JobContext &context, const std::map<std::string, std::string> &extras)
@@ -511,9 +407,16 @@ Status writeGraphPt2(const Graph &graph, const std::string &path, const JobConte
                                                    {"byteorder", "little"}};
     for (const auto &[name, text] : extras)
         texts["extra/" + name] = text;
+    std::vector<ArchiveRecord> records;
+    for (std::size_t i = 0; i < writer.tensors().size(); ++i)
+        records.push_back({"data/weights/weight_" + std::to_string(i), bytesOf(writer.tensors()[i])});
+    for (const auto &[name, text] : texts)
+        records.push_back({name, text});
     return replaceFile(path, [&](const std::string &temporary) -> Status {
-        BW_CHECK(writeArchive(temporary, texts, writer.tensors()));
-        return checkWritten(graph, temporary, context);
+        BW_CHECK(writeTorchArchive(temporary, records));
+        BW_ASSIGN(Graph read, loadGraph(temporary, context));
+        const Executor after(std::make_shared<const Graph>(std::move(read)));
+        return checkReadBack(graph, temporary, [&](const std::vector<c10::IValue> &inputs) { return after.run(inputs, after.bind()); });
     });
 }
 

@@ -34,6 +34,9 @@ Result<std::vector<c10::IValue>> makeInputs(const Graph &graph, const std::vecto
         const bool given = i < example.size() && example[i].defined();
         if (given && shape.size() != std::size_t(example[i].dim()))
             shape = example[i].sizes().vec();
+        else if (given)
+            for (const auto axis : info.freeDimensions)
+                shape[std::size_t(axis)] = -1;
         if (shape.empty() && info.dtype.empty())
             return fail(ErrorKind::Invalid, "input " + info.name + ", its shape is unknown; give data, from which it is learned");
         for (std::size_t axis = 0; axis < shape.size(); ++axis) {

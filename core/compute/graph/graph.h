@@ -62,6 +62,8 @@ struct Parameter {
     at::Tensor tensor;                  ///< as loaded; never written
     bool trainable = true;              ///< false for buffers and lifted constants
     std::string origin = {};            ///< in ONNX: the value of the file that it stands for
+    /// In ONNX, where that value lies in a sub-graph: the first output of a node and its attribute, level by level.
+    std::vector<std::string> originPath = {};
 };
 
 struct GraphInput { ValueId value = kNoValue; TensorInfo info; };
@@ -80,6 +82,9 @@ struct Graph {
     std::int64_t fixedBatch = 0;        ///< > 0: the file insists on this batch size
     std::vector<std::string> obstacles; ///< why the network cannot be run, one sentence each naming operator and place; empty: it can
     bool weightsOnly = false;           ///< a state dict: weights without a network
+    /// What the file says of values that are quantized in it already: parameters (their tensors hold the real values, or
+    /// the codes where an integer operator reads those) and what a de-quantizing node makes.
+    std::map<ValueId, StoredQuantization> stored;
 
     ValueId addValue(std::string name);
     [[nodiscard]] ParameterMap parameterMap() const;

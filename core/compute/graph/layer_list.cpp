@@ -8,6 +8,8 @@
 #include "graph/rewrites/fold_batch_norm.h"
 #include "graph/shape_probe.h"
 #include "graph/shortcuts.h"
+#include "graph/stored_layers.h"
+#include "graph/subgraph.h"
 
 #include <algorithm>
 #include <map>
@@ -25,6 +27,24 @@ const std::set<std::string> kQuantizable{
 
 /// A product with a constant matrix [inputs, outputs] on its right.
 bool isProduct(const Node &node) { return node.op == "aten::matmul" || node.op == "aten::mm"; }
+
+/// Where an operator that is no layer takes a weight: an argument, or the elements of that rank of a list.
+struct WeightPlace {
+    const char *op;
+    std::size_t argument;
+    int channelAxis;
+    std::size_t bias;   ///< argument with what is added, or 0
+};
+constexpr WeightPlace kWeightPlaces[]{
+    {"aten::embedding", 0, 0, 0}, {"aten::embedding_bag", 0, 0, 0}, {"aten::embedding_bag.padding_idx", 0, 0, 0},
+    {"aten::lstm.input", 2, 0, 0}, {"aten::gru.input", 2, 0, 0}, {"aten::rnn_tanh.input", 2, 0, 0}, {"aten::rnn_relu.input", 2, 0, 0},
+    {"aten::lstm.data", 3, 0, 0}, {"aten::gru.data", 3, 0, 0}, {"aten::rnn_tanh.data", 3, 0, 0}, {"aten::rnn_relu.data", 3, 0, 0},
+    {"aten::lstm_cell", 2, 0, 4}, {"aten::lstm_cell", 3, 0, 5}, {"aten::gru_cell", 2, 0, 4}, {"aten::gru_cell", 3, 0, 5},
+    {"aten::rnn_tanh_cell", 2, 0, 4}, {"aten::rnn_tanh_cell", 3, 0, 5}, {"aten::rnn_relu_cell", 2, 0, 4}, {"aten::rnn_relu_cell", 3, 0, 5},
+    // [directions, gates × hidden, …]
+    {"onnx::LSTM", 1, 1, 3}, {"onnx::LSTM", 2, 1, 0}, {"onnx::GRU", 1, 1, 3}, {"onnx::GRU", 2, 1, 0},
+    {"onnx::RNN", 1, 1, 3}, {"onnx::RNN", 2, 1, 0}, {"onnx::Gather", 0, 0, 0},
+    {"aten::_native_multi_head_attention", 5, 0, 6}, {"aten::_native_multi_head_attention", 7, 0, 8}, {"aten::bilinear", 2, 0, 3}};
 
 /// Results are never below zero whatever comes in.
 const std::set<std::string> kNonNegative{"relu", "relu6", "sigmoid", "hardsigmoid", "softmax", "_softmax", "abs", "exp",
@@ -56,11 +76,25 @@ public:
     ShapeProbe takeShapes() { return std::move(m_shapes); }
 
 private:
+    /// One place where a parameter is read, within branches and loops too.
+    struct Use {
+        std::string op;
+        std::size_t node = 0;               ///< of the graph; for a body the one that runs it
+        bool weight = false;                ///< it is multiplied or looked up there
+        bool layer = false, inBody = false; ///< that is an operator of a layer; it lies in a body
+        int channelAxis = 0;
+        std::vector<ValueId> biases = {};   ///< what is added to the result
+    };
+    using Named = std::function<ValueId(ValueId)>;   ///< the parameter that a value of this graph or body is, or kNoValue
+
     void index();
-    void noteReaders(const Argument &argument, std::size_t node);
+    void noteUses(const Node &node, const Named &named, std::size_t top, bool inBody);
+    void addWeightOnly(const Parameter &weight);
     void addLayer(std::size_t node);
     void addOther(std::size_t node);
     [[nodiscard]] bool isLayer(const Node &node) const;
+    [[nodiscard]] bool isLayer(const Node &node, const Named &named) const;
+    [[nodiscard]] ValueId trainableParameter(ValueId value) const;
     LayerBinding weighted(std::size_t node, const Parameter &weight) const;
     [[nodiscard]] std::string whyFloat(const Node &node, const Parameter &weight) const;
     [[nodiscard]] std::int64_t macs(std::size_t node, const LayerInfo &info) const;
@@ -73,7 +107,8 @@ private:
     ShapeProbe m_shapes;
     std::vector<int> m_parameterOf;
     std::map<ValueId, std::size_t> m_producer;
-    std::map<ValueId, std::vector<std::size_t>> m_readers;   ///< of parameters
+    std::map<ValueId, std::vector<Use>> m_uses;              ///< of parameters
+    std::set<ValueId> m_ofLayers;                            ///< weights and biases of layers proper
     std::map<std::size_t, std::size_t> m_normAfter;          ///< layer node → batch norm node
     std::map<ValueId, std::size_t> m_bindingOf;              ///< weight → binding
     std::vector<LayerBinding> m_bindings;
@@ -86,12 +121,74 @@ const Parameter *Lister::parameterOf(const Argument &argument) const
     return &m_graph.parameters[std::size_t(m_parameterOf[std::size_t(argument.value)])];
 }
 
-void Lister::noteReaders(const Argument &argument, std::size_t node)
+ValueId Lister::trainableParameter(ValueId value) const
 {
-    if (parameterOf(argument) && (m_readers[argument.value].empty() || m_readers[argument.value].back() != node))
-        m_readers[argument.value].push_back(node);
-    for (const Argument &element : argument.list)
-        noteReaders(element, node);
+    const Parameter *parameter = value < 0 ? nullptr : parameterOf(Argument::of(value));
+    return parameter && parameter->trainable ? value : kNoValue;
+}
+
+/// The place of an operator where each of its parameters is a weight, if it is.
+void Lister::noteUses(const Node &node, const Named &named, std::size_t top, bool inBody)
+{
+    const auto bodies = bodiesOf(node);
+    for (const auto &body : bodies) {
+        const std::size_t before = node.arguments.size() - body->inputs.size();   // a branch does not take the condition
+        std::map<ValueId, ValueId> outside;
+        for (std::size_t i = 0; i < body->inputs.size(); ++i)
+            if (node.arguments[before + i].kind == Kind::Value)
+                if (const ValueId parameter = named(node.arguments[before + i].value); parameter != kNoValue)
+                    outside[body->inputs[i].value] = parameter;
+        const Named within = [&outside](ValueId value) {
+            const auto found = outside.find(value);
+            return found == outside.end() ? kNoValue : found->second;
+        };
+        for (const Node &inner : body->nodes)
+            noteUses(inner, within, top, true);
+        for (const Argument &output : body->outputs)
+            if (const ValueId parameter = output.kind == Kind::Value ? within(output.value) : kNoValue; parameter != kNoValue)
+                m_uses[parameter].push_back({"result", top, false, false, true});
+    }
+    if (!bodies.empty())
+        return;
+    const auto parameterAt = [&](std::size_t argument) {
+        const bool value = argument < node.arguments.size() && node.arguments[argument].kind == Kind::Value;
+        return value ? named(node.arguments[argument].value) : kNoValue;
+    };
+    const bool layer = isLayer(node, named);
+    for (std::size_t i = 0; i < node.arguments.size(); ++i) {
+        const auto place = std::ranges::find_if(kWeightPlaces, [&](const WeightPlace &p) { return node.op == p.op && p.argument == i; });
+        const bool listed = place != std::end(kWeightPlaces);
+        if (const ValueId parameter = parameterAt(i); parameter != kNoValue) {
+            Use use{node.op, top, listed, false, inBody};
+            if (layer && i == 1)
+                use = {node.op, top, true, true, inBody, node.op.starts_with("aten::conv_transpose") || isProduct(node) ? 1 : 0};
+            else if (listed)
+                use.channelAxis = place->channelAxis;
+            const std::size_t bias = use.layer ? (isProduct(node) ? 0 : 2) : listed ? place->bias : 0;
+            if (const ValueId added = bias == 0 ? kNoValue : parameterAt(bias); added != kNoValue)
+                use.biases.push_back(added);
+            if (node.op == "aten::index_select" && i == 0)
+                use.weight = node.arguments[1].kind == Kind::Constant && node.arguments[1].constant.isInt() && node.arguments[1].constant.toInt() == 0;
+            if (node.op == "aten::index.Tensor" && i == 0)
+                use.weight = node.arguments[1].list.size() == 1;
+            m_uses[parameter].push_back(std::move(use));
+        }
+        // The flat weights of a recurrent layer: of each direction matrices, then as many biases.
+        std::vector<ValueId> matrices;
+        for (const Argument &element : node.arguments[i].list) {
+            const ValueId parameter = element.kind == Kind::Value ? named(element.value) : kNoValue;
+            if (parameter == kNoValue)
+                continue;
+            const bool vector = parameterOf(Argument::of(parameter))->tensor.dim() < 2;
+            m_uses[parameter].push_back({node.op, top, listed && !vector, false, inBody, listed ? place->channelAxis : 0});
+            if (!vector) {
+                matrices.push_back(parameter);
+            } else if (!matrices.empty()) {
+                m_uses[matrices.front()].back().biases.push_back(parameter);
+                matrices.erase(matrices.begin());
+            }
+        }
+    }
 }
 
 void Lister::index()
@@ -103,8 +200,7 @@ void Lister::index()
     for (std::size_t i = 0; i < m_graph.nodes.size(); ++i) {
         for (ValueId output : m_graph.nodes[i].outputs)
             m_producer[output] = i;
-        for (const Argument &argument : m_graph.nodes[i].arguments)
-            noteReaders(argument, i);
+        noteUses(m_graph.nodes[i], [this](ValueId value) { return parameterOf(Argument::of(value)) ? value : kNoValue; }, i, false);
     }
     for (const FoldSite &site : foldSites(m_graph))
         m_normAfter[site.layer] = site.norm;
@@ -164,13 +260,51 @@ std::string Lister::whyFloat(const Node &node, const Parameter &weight) const
 {
     if (!c10::isFloatingType(weight.tensor.scalar_type()))
         return "its weight is not a floating-point tensor";
-    for (std::size_t reader : m_readers.at(weight.value)) {
-        const Node &other = m_graph.nodes[reader];
-        const bool asWeight = other.op == node.op && other.arguments[1].kind == Kind::Value && other.arguments[1].value == weight.value;
-        if (!asWeight)
-            return "its weight is also read by " + plainName(other.op);
-    }
+    for (const Use &use : m_uses.at(weight.value))
+        if (!use.weight || (use.layer && use.op != node.op))
+            return "its weight is also read by " + plainName(use.op);
     return {};
+}
+
+/// A matrix that is only multiplied or looked up in places where no single input could be quantized.
+void Lister::addWeightOnly(const Parameter &weight)
+{
+    const auto found = m_uses.find(weight.value);
+    const at::Tensor &tensor = weight.tensor;
+    if (found == m_uses.end() || tensor.dim() < 2 || tensor.numel() == 0 || !c10::isFloatingType(tensor.scalar_type()) || c10::elementSize(tensor.scalar_type()) < 2
+        || !std::ranges::all_of(found->second, &Use::weight))
+        return;
+    const std::vector<Use> &uses = found->second;
+    LayerBinding binding;
+    LayerInfo &info = binding.info;
+    binding.weight = weight.value;
+    binding.inputArgument = -1;
+    info.name = weight.name.ends_with(".weight") ? prefixOf(weight.name) : weight.name;
+    info.op = plainName(uses.front().op);
+    info.weightShape = tensor.sizes().vec();
+    info.weightCount = tensor.numel();
+    info.channelAxis = uses.front().channelAxis;
+    info.status = LayerStatus::Quantizable;
+    info.weightOnly = true;
+    info.calls = int(uses.size());
+    m_bindingOf[weight.value] = m_bindings.size();
+    for (const ValueId bias : uses.front().biases)
+        if (const Parameter *parameter = parameterOf(Argument::of(bias)); parameter->trainable && m_bindingOf.try_emplace(bias, m_bindings.size()).second)
+            info.biasCount += parameter->tensor.numel();
+    for (const Use &use : uses) {
+        if (binding.nodes.empty() || binding.nodes.back() != use.node)
+            binding.nodes.push_back(use.node);
+        // A recurrent layer multiplies once for each step and sample; what a body runs is not known.
+        const bool looksUp = info.op.starts_with("embedding") || info.op.starts_with("index") || info.op == "Gather";
+        const Shape *input = use.inBody || looksUp || !m_shapes.ok ? nullptr : &m_shapes.nodes[use.node].input;
+        if (input && !input->empty() && input->back() > 0) {
+            std::int64_t rows = 1;
+            for (std::size_t i = 0; i + 1 < input->size(); ++i)
+                rows *= (*input)[i];
+            info.macs += rows * info.weightCount / m_shapes.batch;
+        }
+    }
+    m_bindings.push_back(std::move(binding));
 }
 
 LayerBinding Lister::weighted(std::size_t node, const Parameter &weight) const
@@ -235,26 +369,37 @@ void Lister::addLayer(std::size_t node)
 
 bool Lister::isLayer(const Node &node) const
 {
-    if (!isProduct(node))
-        return kQuantizable.contains(node.op);
-    const Parameter *matrix = parameterOf(node.arguments[1]);
-    return matrix && matrix->trainable && matrix->tensor.dim() == 2 && !parameterOf(node.arguments[0]);
+    return isLayer(node, [this](ValueId value) { return parameterOf(Argument::of(value)) ? value : kNoValue; });
 }
 
-/// A batch norm, an embedding, a scale: anything else that owns trainable parameters.
+bool Lister::isLayer(const Node &node, const Named &named) const
+{
+    if (!isProduct(node))
+        return kQuantizable.contains(node.op);
+    const auto parameterAt = [&](std::size_t argument) {
+        return node.arguments[argument].kind == Kind::Value ? named(node.arguments[argument].value) : kNoValue;
+    };
+    const ValueId matrix = trainableParameter(parameterAt(1));
+    return matrix != kNoValue && parameterOf(Argument::of(matrix))->tensor.dim() == 2 && parameterAt(0) == kNoValue;
+}
+
+/// A batch norm, a recurrent layer, a branch, a scale: anything else that owns trainable parameters.
 void Lister::addOther(std::size_t node)
 {
     const Node &call = m_graph.nodes[node];
     std::vector<const Parameter *> owned;
     const auto collect = [&](const Argument &argument, const auto &self) -> void {
         const Parameter *parameter = parameterOf(argument);
-        if (parameter && parameter->trainable && !m_bindingOf.contains(parameter->value))
+        if (parameter && parameter->trainable && !m_bindingOf.contains(parameter->value) && !m_ofLayers.contains(parameter->value))
             owned.push_back(parameter);
         for (const Argument &element : argument.list)
             self(element, self);
     };
     for (const Argument &argument : call.arguments)
         collect(argument, collect);
+    for (const Parameter *parameter : owned)
+        addWeightOnly(*parameter);
+    std::erase_if(owned, [&](const Parameter *parameter) { return m_bindingOf.contains(parameter->value); });
     if (owned.empty())
         return;
     LayerBinding binding;
@@ -279,24 +424,13 @@ std::vector<LayerBinding> Lister::run()
 {
     index();
     // A weight that some layer multiplies belongs to that layer, also where another operator reads it first.
-    std::set<ValueId> ofLayers;
     for (const Node &node : m_graph.nodes)
         if (isLayer(node))
             for (std::size_t i = 1; i < std::min<std::size_t>(3, node.arguments.size()); ++i)
                 if (const Parameter *parameter = parameterOf(node.arguments[i]))
-                    ofLayers.insert(parameter->value);
-    for (std::size_t i = 0; i < m_graph.nodes.size(); ++i) {
-        const Node &node = m_graph.nodes[i];
-        if (isLayer(node)) {
-            addLayer(i);
-            continue;
-        }
-        const bool shares = std::ranges::any_of(node.arguments, [&](const Argument &a) {
-            return a.kind == Kind::Value && ofLayers.contains(a.value);
-        });
-        if (!shares)
-            addOther(i);
-    }
+                    m_ofLayers.insert(parameter->value);
+    for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
+        isLayer(m_graph.nodes[i]) ? addLayer(i) : addOther(i);
     const std::set<std::size_t> shortcuts = shortcutConvolutions(m_graph);
     for (LayerBinding &binding : m_bindings)
         binding.info.shortcut = std::ranges::all_of(binding.nodes, [&](std::size_t node) { return shortcuts.contains(node); });
@@ -315,6 +449,7 @@ std::vector<LayerBinding> listTensors(const Graph &graph)
         info.op = "tensor";
         info.weightShape = parameter.tensor.sizes().vec();
         info.weightCount = parameter.tensor.numel();
+        info.weightOnly = true;
         if (!c10::isFloatingType(parameter.tensor.scalar_type()))
             info.reason = "its weight is not a floating-point tensor";
         else if (c10::elementSize(parameter.tensor.scalar_type()) < 2)
@@ -337,8 +472,10 @@ std::vector<LayerBinding> listLayers(const Graph &graph, const Shape &sample, Sh
         return listTensors(graph);
     Lister lister(graph, sample);
     auto bindings = lister.run();
+    ShapeProbe seen = lister.takeShapes();
+    noteStored(graph, seen, bindings);
     if (shapes)
-        *shapes = lister.takeShapes();
+        *shapes = std::move(seen);
     return bindings;
 }
 
@@ -358,8 +495,15 @@ ModelSummary summarize(const Graph &graph, const std::vector<LayerBinding> &bind
     summary.nodes = std::int64_t(graph.nodes.size());
     for (const Node &node : graph.nodes)
         ++summary.operators[plainName(node.op)];
-    for (const LayerBinding &binding : bindings)
+    for (const LayerBinding &binding : bindings) {
         summary.layers.push_back(binding.info);
+        // Codes and their integer biases cannot be trained, and are parameters all the same.
+        const int weight = graph.parameterOf(binding.weight), bias = graph.parameterOf(binding.bias);
+        if (weight < 0 || !hasCodes(binding, graph.parameters[std::size_t(weight)].tensor))
+            continue;
+        const bool counted = bias >= 0 && graph.parameters[std::size_t(bias)].trainable;
+        summary.parameters += binding.info.weightCount + (counted ? 0 : binding.info.biasCount);
+    }
     summary.groups = planChannels(graph, bindings).groups;
     summary.fixedBatch = graph.fixedBatch;
     summary.obstacles = graph.obstacles;

@@ -16,13 +16,13 @@ struct Planned {
 };
 
 Result<Planned> plan(const std::shared_ptr<const Network> &network, const SweepOptions &options, const ActivationStatistics &statistics,
-                     const Catalog &catalog, const std::string &layer, int bits)
+                     const Catalog &catalog, const LayerInfo &layer, int bits)
 {
     ModelConfig config;
     config.foldBatchNorm = options.foldBatchNorm;
     LayerPatch patch;
     for (Role role : {Role::Weight, Role::Activation}) {
-        if (!(role == Role::Weight ? options.weight : options.activation))
+        if (!(role == Role::Weight ? options.weight : options.activation && layer.inputQuantizable()))
             continue;
         patch.of(role) = options.spec.of(role);
         if (!patch.of(role).method)
@@ -30,12 +30,12 @@ Result<Planned> plan(const std::shared_ptr<const Network> &network, const SweepO
         patch.of(role).bits = bits;
         patch.of(role).values.clear();
     }
-    config.layers[layer] = patch;
+    config.layers[layer.name] = patch;
     BW_ASSIGN(ResolvedConfig resolved, resolve(config, network->summary(), catalog));
     BW_CHECK(fillActivations(resolved, *network, statistics));
     Planned planned;
     BW_ASSIGN(planned.simulation, Simulation::make(network, resolved, options.foldBatchNorm));
-    planned.result.layer = layer;
+    planned.result.layer = layer.name;
     planned.result.bits = bits;
     const ModelCost cost = modelCost(network->summary(), resolved, options.foldBatchNorm);
     planned.result.sizeBytes = cost.sizeBytes();
@@ -52,7 +52,9 @@ Result<std::vector<SweepResult>> sweep(Evaluator &evaluator, std::shared_ptr<con
 {
     std::map<std::pair<std::string, std::size_t>, SweepResult> planned;
     const MakeVariant make = [&](const LayerInfo &layer, std::size_t variant) -> Result<std::unique_ptr<Simulation>> {
-        BW_ASSIGN(Planned point, plan(network, options, statistics, catalog, layer.name, options.bits[variant]));
+        if (!options.weight && !layer.inputQuantizable())
+            return nullptr;
+        BW_ASSIGN(Planned point, plan(network, options, statistics, catalog, layer, options.bits[variant]));
         planned[{layer.name, variant}] = std::move(point.result);
         return std::move(point.simulation);
     };

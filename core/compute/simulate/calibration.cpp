@@ -29,7 +29,7 @@ Result<ActivationStatistics> collectActivations(const Network &network, bool fol
     const auto parameters = executor.bind(network.parameters(folded, state.tensors));
     std::vector<SiteCollector> collectors(executor.bindings().size());
     const Tap tap = [&](std::size_t binding, int, const at::Tensor &input, bool) {
-        if (executor.bindings()[binding].info.status == LayerStatus::Quantizable)
+        if (executor.bindings()[binding].info.inputQuantizable())
             collectors[binding].add(input);
         return input;
     };
@@ -54,7 +54,7 @@ Result<ActivationStatistics> collectActivations(const Network &network, bool fol
     }
     ActivationStatistics statistics;
     for (std::size_t i = 0; i < collectors.size(); ++i) {
-        if (executor.bindings()[i].info.status == LayerStatus::Quantizable)
+        if (executor.bindings()[i].info.inputQuantizable())
             statistics[executor.bindings()[i].info.name] = collectors[i].finish();
     }
     return statistics;

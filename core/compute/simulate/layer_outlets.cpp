@@ -70,6 +70,8 @@ Outlet rectifiedOutlet(const Graph &graph, Outlet from)
 std::vector<LayerOutlets> outletsOf(const Graph &graph, const LayerBinding &binding)
 {
     std::vector<LayerOutlets> calls;
+    if (binding.info.weightOnly)
+        return calls;
     for (const std::size_t node : binding.nodes) {
         LayerOutlets outlets;
         outlets.own = outlets.normalized = behind(graph, node);
@@ -84,7 +86,7 @@ std::vector<LayerOutlets> outletsOf(const Graph &graph, const LayerBinding &bind
 
 at::Tensor outletChannels(const at::Tensor &value, const LayerInfo &layer)
 {
-    return value.movedim(layer.op == "linear" ? -1 : 1, 0).flatten(1);
+    return value.movedim(layer.op.starts_with("conv") ? 1 : -1, 0).flatten(1);
 }
 
 } // namespace bitwright

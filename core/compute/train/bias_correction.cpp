@@ -68,6 +68,8 @@ int parameterNamed(const Graph &graph, const std::string &name)
 /// Why a layer cannot be corrected, or nothing; fills in what is moved.
 std::string Corrector::whyNot(const LayerBinding &binding, Target &target) const
 {
+    if (binding.info.weightOnly)
+        return "only its weight is quantized: " + weightOnlyReason(binding.info);
     const Graph &graph = executor().graph();
     const auto calls = outletsOf(graph, binding);
     if (calls.size() != 1)

@@ -173,7 +173,16 @@ Result<LayerConfig> resolveLayer(const ModelConfig &config, const std::string &l
 
 Result<LayerConfig> resolveLayer(const ModelConfig &config, const LayerInfo &layer, const ModelSummary &model, const Catalog &catalog)
 {
-    return resolvedUnder(config, layer.name, keepFor(config.policy, layer, model), catalog);
+    if (!layer.weightOnly)
+        return resolvedUnder(config, layer.name, keepFor(config.policy, layer, model), catalog);
+    // What the defaults say of inputs does not concern it; an entry of its own does.
+    ModelConfig weights = config;
+    weights.defaults.activation = {};
+    BW_ASSIGN(LayerConfig made, resolvedUnder(weights, layer.name, keepFor(config.policy, layer, model), catalog));
+    if (!made.activation.isFloat())
+        return fail(ErrorKind::Unsupported, siteLabel(layer.name, Role::Activation) + ", only the weight of this layer can be quantized (" +
+                                                weightOnlyReason(layer) + "); leave it out");
+    return made;
 }
 
 Result<ResolvedConfig> resolve(const ModelConfig &config, const ModelSummary &model, const Catalog &catalog)

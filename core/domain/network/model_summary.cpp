@@ -15,6 +15,27 @@ const char *layerStatusName(LayerStatus status)
     return "float";
 }
 
+std::string weightOnlyReason(const LayerInfo &layer)
+{
+    if (layer.op == "embedding" || layer.op == "embedding_bag" || layer.op == "index_select" || layer.op == "index")
+        return "an embedding looks rows up";
+    for (const char *cell : {"lstm", "gru", "rnn", "LSTM", "GRU", "RNN"})
+        if (layer.op.starts_with(cell))
+            return "a recurrent layer meets its input and its state at once";
+    if (layer.op == "tensor")
+        return "the file holds weights without a network";
+    if (layer.op.find("attention") != std::string::npos || layer.op.find("encoder") != std::string::npos)
+        return "the operator multiplies within itself";
+    if (layer.op == "matmul" || layer.op == "bmm" || layer.op == "bilinear")
+        return "its other operand is no plain input";
+    return "it runs within a branch or a loop";
+}
+
+std::string layerNote(const LayerInfo &layer)
+{
+    return layer.status == LayerStatus::Quantizable && layer.weightOnly ? "weight only: " + weightOnlyReason(layer) : layer.reason;
+}
+
 Shape TensorInfo::acceptedShape() const
 {
     Shape accepted = shape;

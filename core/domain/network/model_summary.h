@@ -2,9 +2,11 @@
 #pragma once
 
 #include "network/channel_group.h"
+#include "network/stored_quantization.h"
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,10 +45,21 @@ struct LayerInfo {
     bool nonNegativeInput = false;     ///< the input comes from a ReLU or the like
     bool shortcut = false;             ///< a 1x1 convolution on the skip path of a residual block
     int calls = 1;              ///< how often the layer runs in one forward pass
+    /// Only the weight can be quantized: an embedding looks rows up, a recurrent layer takes its input in several places,
+    /// a layer within a branch or a loop may not run at all.
+    bool weightOnly = false;
+    std::optional<StoredQuantization> storedWeight, storedInput;   ///< what the file itself says, where it is quantized already
+    [[nodiscard]] bool inputQuantizable() const { return status == LayerStatus::Quantizable && !weightOnly; }
     [[nodiscard]] std::int64_t parameters() const { return weightCount + biasCount; }
     [[nodiscard]] std::int64_t channels() const { return weightShape.empty() ? 0 : weightShape[std::size_t(channelAxis)]; }
     friend bool operator==(const LayerInfo &, const LayerInfo &) = default;
 };
+
+/// Why only the weight of a weightOnly layer can be quantized: a clause for messages, "an embedding looks rows up".
+[[nodiscard]] std::string weightOnlyReason(const LayerInfo &layer);
+
+/// What a list says behind a layer's status: the reason why it stays float, or that its input does; empty for most.
+[[nodiscard]] std::string layerNote(const LayerInfo &layer);
 
 /// A network as values: what the table, the size model and files need to know. Made by compute, shown by widgets.
 struct ModelSummary {

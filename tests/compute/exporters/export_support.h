@@ -3,6 +3,7 @@
 
 // One network on its way out: calibrated, written, run by somebody else, compared.
 
+#include "exporters/child_python.h"
 #include "exporters/exporter.h"
 #include "exporters/runtimes.h"
 #include "exporters/verify.h"
@@ -34,6 +35,12 @@ inline Dataset datasetOf(const at::Tensor &inputs)
 {
     Dataset data;
     data.images = inputs;
+    if (!inputs.is_floating_point()) {
+        InputColumn ids;
+        ids.values = inputs;
+        ids.type = inputs.scalar_type();
+        data.columns.push_back(std::move(ids));
+    }
     return data;
 }
 
@@ -62,14 +69,13 @@ inline Result<Exported> exportCase(const Case &made, const ModelConfig &assignme
     return exported;
 }
 
-inline Result<SimulationTrace> trace(Simulation &simulation, const at::Tensor &input)
+inline Result<SimulationTrace> trace(Simulation &simulation, const NetworkInputs &inputs)
 {
     SimulationTrace made;
     simulation.observer = [&](std::size_t binding, int, const at::Tensor &values) {
         made.quantizedInputs[simulation.executor().bindings()[binding].info.name].push_back(values.clone());
     };
-    const c10::IValue argument(input);
-    auto outputs = simulation.runAll(std::span(&argument, 1));
+    auto outputs = simulation.runAll(inputs);
     simulation.observer = {};
     if (!outputs)
         return std::unexpected(outputs.error());
@@ -85,7 +91,7 @@ inline Result<VerifyReport> verifyCase(const Case &made, const Exported &exporte
     input.format = format;
     input.inputs = made.inputs;
     input.ownReaderOnly = ownReader;
-    input.simulate = [&](const at::Tensor &rows) { return trace(*exported.simulation, rows); };
+    input.simulate = [&](const NetworkInputs &rows) { return trace(*exported.simulation, rows); };
     return verifyFile(input, {});
 }
 

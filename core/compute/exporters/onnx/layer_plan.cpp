@@ -120,17 +120,6 @@ Status planActivation(LayerPlan &plan, const QuantSpec &spec)
     return {};
 }
 
-const Node *producerOf(const Graph &graph, const Argument &argument)
-{
-    if (argument.kind != Argument::Kind::Value)
-        return nullptr;
-    for (const Node &node : graph.nodes) {
-        if (std::ranges::find(node.outputs, argument.value) != node.outputs.end())
-            return &node;
-    }
-    return nullptr;
-}
-
 /// A step function in front of a layer: the index of each value by halving the thresholds, as many comparisons as the index
 /// has bits, then the table of answers. The last node is named as verify looks for it.
 template <class Step>
@@ -217,6 +206,12 @@ std::string baseName(const std::string &op)
 {
     const std::size_t begin = op.find("::") + 2;
     return op.substr(begin, op.find('.', begin) - begin);
+}
+
+bool wouldRoundInput(const LayerPlan &plan)
+{
+    const std::string &op = plan.binding->info.op;
+    return plan.weight && !plan.quantizesInput() && (op == "matmul" || op == "mm" || op == "linear" || op == "bilinear");
 }
 
 bool needsBarrier(const Graph &graph, const Argument &input)

@@ -44,6 +44,10 @@ std::pair<std::string, std::string> parametersOf(OnnxWriter &writer, const OnnxE
 /// Quantize and dequantize of the value `x` in front of a layer's call, spelled "layer" or "layer@1": the name of the
 /// result. Nodes are named after the call, so that verify finds them.
 std::string writeQuantizedInput(OnnxWriter &writer, const LayerPlan &plan, const std::string &call, std::string x, bool barrier);
+/// True where ONNX Runtime (1.32) would run DequantizeLinear and product as MatMulNBits, which rounds the input to 8 bits
+/// unless session.qdq_matmulnbits_accuracy_level says otherwise: the weight is then written as Cast and Mul, which the
+/// runtime computes once, to the same values.
+bool wouldRoundInput(const LayerPlan &plan);
 /// True where ONNX Runtime (1.32) would take the quantizer as part of what stands before it: a layer behind a quantizer
 /// becomes an integer layer with other rounding (and lacks 2 bits), a Clip in front of a narrow type ends its optimizer
 /// with an error, and through moves of data the quantizer wanders upwards.

@@ -96,6 +96,62 @@ Status concatenate(OnnxWriter &w)
     return {};
 }
 
+/// A size that changes with the batch, read off the tensor that the network read it from.
+Result<std::string> freeSize(OnnxWriter &w, const Argument &size)
+{
+    const Node *node = producerOf(w.graph(), size);
+    if (node && (node->op == "prim::Int" || node->op == "prim::identity" || node->op == "prim::NumToTensor") && !node->arguments.empty())
+        return freeSize(w, node->arguments[0]);
+    const Node *all = node && node->op == "prim::getitem" ? producerOf(w.graph(), node->arguments[0]) : nullptr;
+    const bool single = node && (node->op == "aten::sym_size.int" || node->op == "aten::size.int" || node->op == "prim::shape");
+    const bool listed = all && (all->op == "prim::size" || all->op == "aten::size");
+    const Argument *tensor = single ? &node->arguments[0] : listed ? &all->arguments[0] : nullptr;
+    if (!tensor || !w.traced(*tensor))
+        return fail(ErrorKind::Unsupported, "a size that is computed from the batch");
+    BW_ASSIGN(const c10::IValue at, w.plain(node->arguments[1]));
+    BW_ASSIGN(const std::string x, w.tensor(*tensor));
+    return w.add("Gather", {w.add("Shape", {x}), w.integers({at.toInt() < 0 ? at.toInt() + w.traced(*tensor)->rank() : at.toInt()})},
+                 {Attribute::of("axis", std::int64_t(0))});
+}
+
+/// A tensor of one value, some of whose sizes may be free.
+Status filled(OnnxWriter &w)
+{
+    const std::string op = baseName(w);
+    double value = op.find("ones") != std::string::npos ? 1 : 0;
+    if (op.find("full") != std::string::npos) {
+        BW_ASSIGN(value, w.number("fill_value"));
+    }
+    const Ints &sizes = w.result().shape;
+    std::string shape = w.integers(sizes);
+    if (std::ranges::count(sizes, -1) > 0 && op.ends_with("_like")) {
+        BW_ASSIGN(const std::string x, w.tensor("self"));
+        shape = w.add("Shape", {x});
+    } else if (std::ranges::count(sizes, -1) > 0) {
+        const Argument *size = w.argument("size");
+        const Node *made = size->kind == Argument::Kind::Value ? producerOf(w.graph(), *size) : nullptr;
+        const std::vector<Argument> *items = size->kind == Argument::Kind::List ? &size->list : made && made->op == "prim::ListConstruct" ? &made->arguments : nullptr;
+        if (!items || items->size() != sizes.size())
+            return fail(ErrorKind::Unsupported, "a size that is computed from the batch");
+        std::vector<std::string> parts;
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            if (sizes[i] >= 0) {
+                parts.push_back(w.integers({sizes[i]}));
+                continue;
+            }
+            BW_ASSIGN(parts.emplace_back(), freeSize(w, (*items)[i]));
+        }
+        shape = parts.size() == 1 ? parts[0] : w.add("Concat", parts, {Attribute::of("axis", std::int64_t(0))});
+    }
+    BW_ASSIGN(onnx::Tensor one, onnxTensor(at::full({1}, value, at::TensorOptions().dtype(w.result().type)), "value"));
+    Attribute attribute;
+    attribute.name = "value";
+    attribute.type = Attribute::Type::Tensor;
+    attribute.t = std::make_shared<onnx::Tensor>(std::move(one));
+    w.add("ConstantOfShape", {shape}, {attribute}, w.resultName());
+    return {};
+}
+
 Status expand(OnnxWriter &w)
 {
     BW_ASSIGN(const TracedValue *known, input(w));
@@ -292,6 +348,8 @@ std::span<const LoweringRow> shapeLowerings()
         {"identity", same}, {"positive", same}, {"lift_fresh_copy", same},
         {"transpose", transpose}, {"permute", transpose}, {"t", transpose}, {"numpy_T", transpose}, {"swapaxes", transpose},
         {"cat", concatenate}, {"concat", concatenate}, {"concatenate", concatenate}, {"stack", concatenate},
+        {"zeros", filled}, {"ones", filled}, {"full", filled}, {"zeros_like", filled}, {"ones_like", filled}, {"full_like", filled},
+        {"new_zeros", filled}, {"new_ones", filled}, {"new_full", filled},
         {"expand", expand}, {"expand_as", expand}, {"broadcast_to", expand}, {"repeat", repeat}, {"tile", repeat},
         {"slice", slice}, {"narrow", slice}, {"select", select}, {"index_select", indexSelect},
         {"chunk", split}, {"split", split}, {"split_with_sizes", split}, {"unbind", split}, {"tensor_split", split},
@@ -306,7 +364,7 @@ Lowering findLowering(const std::string &qualifiedOp)
 {
     const std::size_t begin = qualifiedOp.find("::");
     const std::string base = begin == std::string::npos ? qualifiedOp : qualifiedOp.substr(begin + 2, qualifiedOp.find('.', begin) - begin - 2);
-    for (const auto rows : {layerLowerings(), elementwiseLowerings(), poolingLowerings(), shapeLowerings()}) {
+    for (const auto rows : {layerLowerings(), recurrentLowerings(), elementwiseLowerings(), poolingLowerings(), shapeLowerings()}) {
         for (const LoweringRow &row : rows) {
             if (base == row.op)
                 return row.lower;

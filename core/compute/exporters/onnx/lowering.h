@@ -18,6 +18,7 @@ struct LoweringRow {
 
 // One table per subject, each in a file of its own.
 std::span<const LoweringRow> layerLowerings();         ///< convolutions, linear maps, products, normalizations
+std::span<const LoweringRow> recurrentLowerings();     ///< LSTM, GRU, RNN and their cells
 std::span<const LoweringRow> elementwiseLowerings();   ///< activations, arithmetic, comparisons
 std::span<const LoweringRow> poolingLowerings();       ///< pooling, reductions, resizing, padding
 std::span<const LoweringRow> shapeLowerings();         ///< views, joins, cuts, lists, copies

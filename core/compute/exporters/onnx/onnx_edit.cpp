@@ -5,6 +5,7 @@
 #include "exporters/onnx/onnx_file_edit.h"
 #include "exporters/output_file.h"
 #include "frontends/frontend.h"
+#include "frontends/rows.h"
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
@@ -111,13 +112,21 @@ private:
         return given == m_input.parameters.end() ? parameter.tensor : given->second;
     }
     Result<std::size_t> fileNode(const LayerPlan &plan, std::size_t call) const;
-    Status redefine(const std::string &value);
+    /// Where a parameter's value lies: the main graph or a sub-graph, with the edit of that.
+    struct Place {
+        const onnx::Graph *graph = nullptr;
+        OnnxFileEdit *edit = nullptr;
+    };
+    Result<Place> placeOf(const Parameter &parameter);
+    Status redefine(const Place &place, const std::string &value);
     void dropUnread(std::size_t node);
+    std::string zeroOf(const std::string &base, DataType type);
     Status writeWeight(LayerPlan &plan, const Parameter &parameter);
     Status writeActivations(LayerPlan &plan, bool floatWeights);
     Status writeChangedParameters();
     Status removeFoldedNorms();
-    std::string front(const char *op, std::vector<std::string> inputs, const std::string &base, std::vector<Attribute> attributes, const std::string &target);
+    std::string front(OnnxFileEdit &edit, const char *op, std::vector<std::string> inputs, const std::string &base,
+                      std::vector<Attribute> attributes, const std::string &target);
 
     const ExportInput &m_input;
     const onnx::Model &m_model;
@@ -141,10 +150,11 @@ Result<std::size_t> Editor::fileNode(const LayerPlan &plan, std::size_t call) co
     return found->second;
 }
 
-std::string Editor::front(const char *op, std::vector<std::string> inputs, const std::string &base, std::vector<Attribute> attributes, const std::string &target)
+std::string Editor::front(OnnxFileEdit &edit, const char *op, std::vector<std::string> inputs, const std::string &base,
+                          std::vector<Attribute> attributes, const std::string &target)
 {
     const std::string made = target.empty() ? m_writer.uniqueName(base + "_" + op) : target;
-    m_edit.front.push_back({op, "", m_writer.uniqueName(base + "/" + op), std::move(inputs), {made}, std::move(attributes)});
+    edit.front.push_back({op, "", m_writer.uniqueName(base + "/" + op), std::move(inputs), {made}, std::move(attributes)});
     return made;
 }
 
@@ -165,9 +175,38 @@ void Editor::dropUnread(std::size_t node)
     }
 }
 
-/// Takes away what makes a value, so that another node or initializer may.
-Status Editor::redefine(const std::string &value)
+Result<Editor::Place> Editor::placeOf(const Parameter &parameter)
 {
+    Place place{&m_model.graph, &m_edit};
+    for (std::size_t i = 0; i + 1 < parameter.originPath.size(); i += 2) {
+        const auto &nodes = place.graph->nodes;
+        const auto node = std::ranges::find_if(nodes, [&](const onnx::Node &n) { return !n.outputs.empty() && n.outputs[0] == parameter.originPath[i]; });
+        const std::string &attribute = parameter.originPath[i + 1];
+        const onnx::Attribute *body = node == nodes.end() ? nullptr : node->attribute(attribute);
+        if (!body || !body->g)
+            return fail(ErrorKind::Unsupported, "weight " + parameter.name + " lies in a function of the file");
+        auto &edit = place.edit->bodies[std::size_t(node - nodes.begin())][attribute];
+        if (!edit)
+            edit = std::make_shared<OnnxFileEdit>();
+        place = {body->g.get(), edit.get()};
+    }
+    return place;
+}
+
+/// Takes away what makes a value, so that another node or initializer may.
+Status Editor::redefine(const Place &place, const std::string &value)
+{
+    if (place.edit != &m_edit) {
+        const auto &nodes = place.graph->nodes;
+        const auto makes = [&](const onnx::Node &node) { return node.outputs.size() == 1 && node.outputs[0] == value && node.op == "Constant"; };
+        if (std::ranges::find(place.graph->initializers, value, &onnx::Tensor::name) != place.graph->initializers.end())
+            place.edit->removedInitializers.insert(value);
+        else if (const auto node = std::ranges::find_if(nodes, makes); node != nodes.end())
+            place.edit->removedNodes.insert(std::size_t(node - nodes.begin()));
+        else
+            return fail(ErrorKind::Unsupported, "weight " + value + " is made by other operators of a sub-graph");
+        return {};
+    }
     if (!m_redefined.insert(value).second)
         return {};
     if (m_initializers.contains(value)) {
@@ -176,7 +215,7 @@ Status Editor::redefine(const std::string &value)
     }
     const auto producer = m_producers.find(value);
     if (producer == m_producers.end())
-        return fail(ErrorKind::Unsupported, "weight " + value + " lies in a sub-graph or function");
+        return fail(ErrorKind::Unsupported, "weight " + value + " lies in a function of the file");
     const auto &outputs = m_model.graph.nodes[producer->second].outputs;
     if (std::ranges::count_if(outputs, [](const auto &output) { return !output.empty(); }) == 1) {
         dropUnread(producer->second);
@@ -187,6 +226,17 @@ Status Editor::redefine(const std::string &value)
     return {};
 }
 
+/// A zero point of 0.
+std::string Editor::zeroOf(const std::string &base, DataType type)
+{
+    onnx::Tensor zero;
+    zero.name = m_writer.uniqueName(base + "_zero_point");
+    zero.type = type;
+    zero.owned = onnx::packIntegers({0}, type);
+    zero.hasRaw = true;
+    return m_writer.initializer(std::move(zero));
+}
+
 Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
 {
     const std::string &value = parameter.origin, &name = parameter.name;
@@ -195,12 +245,14 @@ Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
     const Parameter *before = m_original.parameter(name);
     if (value.empty() || !before || before->tensor.sizes() != parameter.tensor.sizes())
         return fail(ErrorKind::Unsupported, "weight " + name + " is not the file's");
-    BW_CHECK(redefine(value));
+    BW_ASSIGN(const Place place, placeOf(parameter));
+    OnnxFileEdit &edit = *place.edit;
+    BW_CHECK(redefine(place, value));
     const std::int64_t axis = plan.binding->info.channelAxis;
     const auto rank = std::size_t(parameter.tensor.dim());
     if (plan.shared.defined() && !plan.codebook) {
         BW_ASSIGN(auto tensor, onnxTensor(plan.shared, value));
-        m_edit.initializers.push_back(std::move(tensor));
+        edit.initializers.push_back(std::move(tensor));
         return {};
     }
     onnx::Tensor codes;
@@ -210,14 +262,14 @@ Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
     if (plan.codebook) {
         codes.type = DataType::UInt8;
         codes.owned = plan.codebook->indices;
-        std::string index = front("Cast", {m_writer.initializer(std::move(codes))}, name, {Attribute::of("to", std::int64_t(DataType::Int32))}, {});
+        std::string index = front(edit, "Cast", {m_writer.initializer(std::move(codes))}, name, {Attribute::of("to", std::int64_t(DataType::Int32))}, {});
         if (plan.codebook->groups > 1) {
             std::vector<std::int64_t> shape(rank, 1);
             shape[std::size_t(axis)] = plan.codebook->groups;
             const at::Tensor offsets = (at::arange(plan.codebook->groups, at::kInt) * plan.codebook->each()).to(at::kInt).reshape(shape);
-            index = front("Add", {index, m_writer.initializer(offsets, name + "_offset")}, name, {}, {});
+            index = front(edit, "Add", {index, m_writer.initializer(offsets, name + "_offset")}, name, {}, {});
         }
-        front("Gather", {m_writer.initializer(at::tensor(plan.codebook->values), name + "_codebook"), index}, name, {}, value);
+        front(edit, "Gather", {m_writer.initializer(at::tensor(plan.codebook->values), name + "_codebook"), index}, name, {}, value);
         return {};
     }
     BW_CHECK(widen(*plan.weight, m_opset));
@@ -226,22 +278,25 @@ Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
     codes.owned = onnx::packIntegers(plan.codes, encoding.type);
     const std::string code = m_writer.initializer(std::move(codes));
     const bool perGroup = encoding.scales.size() > 1;
-    if (m_opset >= 13 || (m_opset >= 10 && !perGroup)) {
+    if (!wouldRoundInput(plan) && (m_opset >= 13 || (m_opset >= 10 && !perGroup))) {
         const auto [scale, zero] = parametersOf(m_writer, encoding, name, perGroup);
-        front("DequantizeLinear", {code, scale, zero}, name, perGroup ? std::vector{Attribute::of("axis", axis)} : std::vector<Attribute>{}, value);
+        front(edit, "DequantizeLinear", {code, scale, zero}, name, perGroup ? std::vector{Attribute::of("axis", axis)} : std::vector<Attribute>{}, value);
         return {};
     }
-    // The operator set knows no scale per channel: the same arithmetic by plain operators.
+    // The same arithmetic by plain operators.
     std::vector<std::int64_t> shape;
     if (perGroup) {
         shape.assign(rank, 1);
         shape[std::size_t(axis)] = std::int64_t(encoding.scales.size());
     }
-    std::string real = front("Cast", {code}, name, {Attribute::of("to", std::int64_t(DataType::Float))}, {});
+    // ONNX Runtime folds a Cast into the weight and merges that with a batch norm behind it, a DequantizeLinear it leaves.
+    const std::string steps = name + "_codes";
+    std::string real = m_opset >= 10 && !wouldRoundInput(plan) ? front(edit, "DequantizeLinear", {code, m_writer.initializer(at::scalar_tensor(1.0f), steps + "_scale"), zeroOf(steps, encoding.type)}, name, {}, {})
+                                     : front(edit, "Cast", {code}, name, {Attribute::of("to", std::int64_t(DataType::Float))}, {});
     const std::vector<float> zeros(encoding.zeroPoints.begin(), encoding.zeroPoints.end());
     if (std::ranges::any_of(zeros, [](float zero) { return zero != 0; }))
-        real = front("Sub", {real, m_writer.initializer(at::tensor(zeros).reshape(shape), name + "_zero_point")}, name, {}, {});
-    front("Mul", {real, m_writer.initializer(at::tensor(encoding.scales).reshape(shape), name + "_scale")}, name, {}, value);
+        real = front(edit, "Sub", {real, m_writer.initializer(at::tensor(zeros).reshape(shape), name + "_zero_point")}, name, {}, {});
+    front(edit, "Mul", {real, m_writer.initializer(at::tensor(encoding.scales).reshape(shape), name + "_scale")}, name, {}, value);
     return {};
 }
 
@@ -306,9 +361,10 @@ Status Editor::writeChangedParameters()
         const std::string &value = parameter.origin.empty() ? before->origin : parameter.origin;
         if (value.empty())
             return fail(ErrorKind::Unsupported, "parameter " + parameter.name + " is not the file's");
-        BW_CHECK(redefine(value));
+        BW_ASSIGN(const Place place, placeOf(parameter.origin.empty() ? *before : parameter));
+        BW_CHECK(redefine(place, value));
         BW_ASSIGN(auto tensor, onnxTensor(now, value));
-        m_edit.initializers.push_back(std::move(tensor));
+        place.edit->initializers.push_back(std::move(tensor));
         m_written.insert(parameter.name);
     }
     return {};
@@ -344,7 +400,15 @@ Result<OnnxFileEdit> Editor::run(std::vector<LayerPlan> &plans)
             const int index = m_input.graph->parameterOf(plan.binding->weight);
             if (index < 0)
                 return fail(ErrorKind::Unsupported, "layer " + plan.binding->info.name + ", its weight is no parameter");
-            BW_CHECK(writeWeight(plan, m_input.graph->parameters[std::size_t(index)]));
+            const std::size_t before = m_writer.out.initializers.size();
+            const Parameter &parameter = m_input.graph->parameters[std::size_t(index)];
+            BW_CHECK(writeWeight(plan, parameter));
+            // A runtime looks for a sub-graph's constants there.
+            if (auto &made = m_writer.out.initializers; !parameter.originPath.empty()) {
+                BW_ASSIGN(const Place place, placeOf(parameter));
+                std::move(made.begin() + std::ptrdiff_t(before), made.end(), std::back_inserter(place.edit->initializers));
+                made.resize(before);
+            }
         }
         BW_CHECK(writeActivations(plan, floatWeights));
     }
@@ -370,7 +434,7 @@ Result<ExportReport> editOnnx(const ExportInput &input, const std::string &path,
 {
     const std::string &source = input.graph->source;
     BW_ASSIGN(const onnx::Model model, onnx::readModel(source));
-    BW_ASSIGN(const Graph original, loadGraph(source, context));
+    BW_ASSIGN(const Graph original, onnxGraph(model, source, context));   // a copy of the messages; weights are views
     ExportReport report;
     BW_ASSIGN(auto plans, planLayers(input));
     context.progress("exporting", 0, 3);
@@ -383,15 +447,27 @@ Result<ExportReport> editOnnx(const ExportInput &input, const std::string &path,
     noteFreeLevels(plans, report.notes);
     const auto opset = model.opsets.contains("") ? model.opsets.at("") : 1;
     if (opset < 13 && std::ranges::any_of(plans, [](const LayerPlan &plan) { return plan.weight && plan.weight->scales.size() > 1; }))
-        report.notes.push_back("operator set " + std::to_string(opset) + " has no scale per channel: weights are de-quantized by Cast and Mul, which a "
-                               "runtime may merge with a batch norm behind them, so that its last digits differ");
+        report.notes.push_back("operator set " + std::to_string(opset) + " has no scale per channel: weights are de-quantized by " +
+                               (opset >= 10 ? "DequantizeLinear with scale 1 and Mul" : "Cast and Mul, which a runtime may merge with a batch norm behind them, so that its last digits differ"));
+    if (std::ranges::any_of(plans, wouldRoundInput))
+        report.notes.push_back("products whose input stays float have their weights de-quantized by Cast and Mul: behind DequantizeLinear ONNX Runtime would round "
+                               "the input to 8 bits");
     std::vector<std::string> widened;
     baseOpset(plans, widened);
     std::ranges::copy_if(widened, std::back_inserter(report.notes), [](const std::string &note) { return !note.starts_with("operator set"); });
     context.progress("exporting", 1, 3);
-    BW_ASSIGN(const std::string bytes, editedFile(source, edit));
-    if (bytes.size() >= std::size_t(1) << 31)
-        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; export fewer float weights");
+    const auto tooLarge = [&] {
+        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; quantize more of the weights");
+    };
+    constexpr std::size_t kLargest = std::size_t(1) << 31;
+    std::size_t added = 0;
+    for (const onnx::Tensor &tensor : edit.initializers)
+        added += tensor.bytes().size();
+    if (added >= kLargest)   // before it is put together
+        return tooLarge();
+    BW_ASSIGN(const std::string bytes, editedFile(model.bytes, source, edit));
+    if (bytes.size() >= kLargest)
+        return tooLarge();
     BW_CHECK(writeChecked(path, bytes, [&](const std::string &temporary) -> Status {
         BW_ASSIGN(const Graph written, loadGraph(temporary, context));
         if (written.obstacles.size() > original.obstacles.size())

@@ -4,9 +4,6 @@
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
-#include <fstream>
-#include <sstream>
-
 namespace bitwright {
 
 namespace {
@@ -19,7 +16,8 @@ using protozero::pbf_writer;
 namespace field {
 namespace model { enum { Graph = 7, Metadata = 14 }; }
 namespace graph { enum { Node = 1, Initializer = 5, Input = 11 }; }
-namespace node { enum { Input = 1, Output = 2 }; }
+namespace node { enum { Input = 1, Output = 2, Attribute = 5 }; }
+namespace attribute { enum { Name = 1, Graph = 6 }; }
 }
 
 void copyField(pbf_reader &reader, pbf_writer &out)
@@ -50,7 +48,23 @@ std::string textOf(pbf_reader reader, unsigned tag)
     return text;
 }
 
-std::string editedNode(pbf_reader reader, const std::map<std::size_t, std::string> &inputs, const std::map<std::size_t, std::string> &outputs)
+void editGraph(pbf_reader reader, pbf_writer out, const OnnxFileEdit &edit);
+
+using BodyEdits = std::map<std::string, std::shared_ptr<OnnxFileEdit>>;
+
+void editAttribute(pbf_reader reader, pbf_writer out, const BodyEdits &bodies)
+{
+    const auto body = bodies.find(textOf(reader, field::attribute::Name));
+    while (reader.next()) {
+        if (body != bodies.end() && reader.tag() == field::attribute::Graph && reader.wire_type() == pbf_wire_type::length_delimited)
+            editGraph(reader.get_message(), pbf_writer(out, field::attribute::Graph), *body->second);
+        else
+            copyField(reader, out);
+    }
+}
+
+std::string editedNode(pbf_reader reader, const std::map<std::size_t, std::string> &inputs, const std::map<std::size_t, std::string> &outputs,
+                       const BodyEdits &bodies)
 {
     std::string bytes;
     pbf_writer out(bytes);
@@ -69,6 +83,8 @@ std::string editedNode(pbf_reader reader, const std::map<std::size_t, std::strin
             renamed(field::node::Input, input++, inputs);
         else if (reader.tag() == field::node::Output)
             renamed(field::node::Output, output++, outputs);
+        else if (!bodies.empty() && reader.tag() == field::node::Attribute && reader.wire_type() == pbf_wire_type::length_delimited)
+            editAttribute(reader.get_message(), pbf_writer(out, field::node::Attribute), bodies);
         else
             copyField(reader, out);
     }
@@ -105,9 +121,11 @@ void editGraph(pbf_reader reader, pbf_writer out, const OnnxFileEdit &edit)
             else if (const auto other = edit.replacedNodes.find(at); other != edit.replacedNodes.end()) {
                 out.add_message(field::graph::Node, onnx::serialize(other->second));
                 reader.skip();
-            } else if (edit.inputs.contains(at) || edit.renamedOutputs.contains(at))
-                out.add_message(field::graph::Node, editedNode(reader.get_message(), named(edit.inputs, at), named(edit.renamedOutputs, at)));
-            else
+            } else if (edit.inputs.contains(at) || edit.renamedOutputs.contains(at) || edit.bodies.contains(at)) {
+                const auto bodies = edit.bodies.find(at);
+                out.add_message(field::graph::Node, editedNode(reader.get_message(), named(edit.inputs, at), named(edit.renamedOutputs, at),
+                                                               bodies == edit.bodies.end() ? BodyEdits{} : bodies->second));
+            } else
                 copyField(reader, out);
             continue;
         }
@@ -126,14 +144,8 @@ void editGraph(pbf_reader reader, pbf_writer out, const OnnxFileEdit &edit)
 
 } // namespace
 
-Result<std::string> editedFile(const std::string &path, const OnnxFileEdit &edit)
+Result<std::string> editedFile(std::string_view bytes, const std::string &path, const OnnxFileEdit &edit)
 {
-    std::ifstream file(path, std::ios::binary);
-    std::stringstream content;
-    content << file.rdbuf();
-    if (!file)
-        return fail(ErrorKind::Io, path + ", it cannot be read any more; check the disk");
-    const std::string bytes = std::move(content).str();
     std::string made;
     pbf_writer out(made);
     try {

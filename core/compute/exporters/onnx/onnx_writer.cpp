@@ -370,4 +370,15 @@ Result<std::string> OnnxWriter::reshape(const std::string &source, const std::ve
     return add("Reshape", {source, integers(sizes)}, {}, target);
 }
 
+const Node *producerOf(const Graph &graph, const Argument &argument)
+{
+    if (argument.kind != Argument::Kind::Value)
+        return nullptr;
+    for (const Node &node : graph.nodes) {
+        if (std::ranges::find(node.outputs, argument.value) != node.outputs.end())
+            return &node;
+    }
+    return nullptr;
+}
+
 } // namespace bitwright

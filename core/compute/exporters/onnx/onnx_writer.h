@@ -108,4 +108,7 @@ private:
 /// Serialized raw bytes of a tensor as an ONNX initializer.
 Result<onnx::Tensor> onnxTensor(const at::Tensor &tensor, const std::string &name);
 
+/// The node whose result an argument is, or null. Linear search.
+const Node *producerOf(const Graph &graph, const Argument &argument);
+
 } // namespace bitwright

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/onnx/onnx_reader.h"
 
+#include "tensor/memory.h"
+
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -16,6 +18,26 @@ bool isFloatingType(onnx::DataType type)
 {
     using onnx::DataType;
     return type == DataType::Float || type == DataType::Double || type == DataType::Float16 || type == DataType::BFloat16;
+}
+
+/// Whether raw data stand in the file as they stand in memory.
+bool isPlain(onnx::DataType type)
+{
+    return type != onnx::DataType::Bool && std::size_t(onnx::storageBits(type)) == 8 * c10::elementSize(scalarTypeOf(type));
+}
+
+/// Integers of 2 or 4 bits, each to a byte of its own without a wider one in between: such weights are the largest.
+at::Tensor widened(std::string_view bytes, const std::vector<std::int64_t> &dims, onnx::DataType type)
+{
+    at::Tensor made = at::empty(dims, at::TensorOptions(scalarTypeOf(type)));
+    const auto bits = unsigned(onnx::storageBits(type)), each = 8 / bits;
+    const bool isSigned = onnx::integerRange(type).first < 0;
+    auto *to = static_cast<std::uint8_t *>(made.mutable_data_ptr());
+    for (std::int64_t i = 0, count = made.numel(); i < count; ++i) {
+        const unsigned word = std::uint8_t(bytes[std::size_t(i) / each]) >> (std::size_t(i) % each * bits) & ((1U << bits) - 1);
+        to[i] = std::uint8_t(isSigned && word >> (bits - 1) ? word | ~0U << bits : word);
+    }
+    return made;
 }
 
 } // namespace
@@ -54,13 +76,21 @@ Result<at::Tensor> tensorOf(const onnx::Tensor &tensor, const std::shared_ptr<co
         return fail(ErrorKind::Unsupported, "tensor " + tensor.name + ", element type " +
                                                 std::to_string(std::int32_t(tensor.type)) + " is not known here");
     BW_ASSIGN(const std::int64_t count, tensor.count());
-    if (!isFloatingType(tensor.type)) {
+    const std::string_view bytes = tensor.bytes();
+    const bool raw = tensor.hasRaw || !tensor.owned.empty();
+    const int bits = onnx::storageBits(tensor.type);
+    if (raw && bits < 8) {
+        const std::size_t each = 8 / std::size_t(bits);
+        if (bytes.size() != std::size_t(count) / each + (std::size_t(count) % each > 0 ? 1 : 0))
+            return wrong("its data do not fill its shape");
+        return widened(bytes, tensor.dims, tensor.type);
+    }
+    if (!isFloatingType(tensor.type) && !(raw && isPlain(tensor.type))) {
         BW_ASSIGN(const auto values, onnx::unpackIntegers(tensor));
         return at::tensor(values, at::kLong).reshape(tensor.dims).to(type);
     }
-    const std::string_view bytes = tensor.bytes();
-    const auto width = std::int64_t(onnx::storageBits(tensor.type) / 8);
-    if (tensor.hasRaw || !tensor.owned.empty()) {
+    const auto width = std::int64_t(bits / 8);
+    if (raw) {
         if (std::int64_t(bytes.size()) / width != count || std::int64_t(bytes.size()) % width != 0)
             return wrong("its data do not fill its shape");
         const bool aligned = std::bit_cast<std::uintptr_t>(bytes.data()) % std::uintptr_t(width) == 0;
@@ -92,30 +122,6 @@ OnnxReader::OnnxReader(const onnx::Model &model, Graph &graph) : m_graph(graph),
     m_opset = found == model.opsets.end() ? 1 : found->second;
 }
 
-std::int64_t OnnxReader::integer(const char *attribute, std::int64_t fallback) const
-{
-    const onnx::Attribute *found = m_node->attribute(attribute);
-    return found && found->type == onnx::Attribute::Type::Int ? found->i : fallback;
-}
-
-double OnnxReader::number(const char *attribute, double fallback) const
-{
-    const onnx::Attribute *found = m_node->attribute(attribute);
-    return found && found->type == onnx::Attribute::Type::Float ? double(found->f) : fallback;
-}
-
-std::string OnnxReader::text(const char *attribute, const std::string &fallback) const
-{
-    const onnx::Attribute *found = m_node->attribute(attribute);
-    return found && found->type == onnx::Attribute::Type::String ? found->s : fallback;
-}
-
-std::vector<std::int64_t> OnnxReader::integers(const char *attribute) const
-{
-    const onnx::Attribute *found = m_node->attribute(attribute);
-    return found ? found->ints : std::vector<std::int64_t>{};
-}
-
 Result<Argument> OnnxReader::argumentOf(const std::string &name, bool trainable)
 {
     const auto found = m_known.find(name);
@@ -123,10 +129,16 @@ Result<Argument> OnnxReader::argumentOf(const std::string &name, bool trainable)
         return fail(ErrorKind::Parse, "value " + name + " is read before it is made");
     Known &known = found->second;
     if (!known.argument) {
-        const std::string parameter = known.parameterName.empty() ? name : known.parameterName;
+        std::string parameter = known.parameterName.empty() ? name : known.parameterName;
+        // Two branches may use a name for two things.
+        if (!known.path.empty() && m_graph.parameter(parameter))
+            for (std::size_t i = known.path.size(); i > 0 && m_graph.parameter(parameter); i -= 2)
+                parameter = known.path[i - 2] + "/" + known.path[i - 1] + "/" + parameter;
         const ValueId value = m_graph.addValue(parameter);
-        m_graph.parameters.push_back({parameter, value, known.constant, trainable && known.constant.is_floating_point(), name});
+        m_graph.parameters.push_back({parameter, value, known.constant, trainable && known.constant.is_floating_point(), name, known.path});
         known.argument = Argument::of(value);
+        if (known.stored)
+            m_graph.stored[value] = *known.stored;
     }
     return *known.argument;
 }
@@ -212,7 +224,57 @@ void OnnxReader::bindConstant(at::Tensor value, const std::string &parameterName
     if (output >= m_node->outputs.size())
         return;
     const std::int64_t rank = value.dim();
-    m_known[m_node->outputs[output]] = {std::nullopt, std::move(value), parameterName, rank, onnx::DataType::Undefined, false};
+    m_known[m_node->outputs[output]] = {std::nullopt, std::move(value), parameterName, rank, onnx::DataType::Undefined, false, m_path};
+}
+
+void OnnxReader::noteStored(std::optional<StoredQuantization> stored, std::size_t output)
+{
+    const auto found = output < m_node->outputs.size() ? m_known.find(m_node->outputs[output]) : m_known.end();
+    if (!stored || found == m_known.end())
+        return;
+    if (found->second.argument && found->second.argument->kind == Argument::Kind::Value)
+        m_graph.stored[found->second.argument->value] = *stored;
+    found->second.stored = std::move(stored);
+}
+
+std::optional<StoredQuantization> OnnxReader::storedOfInput(std::size_t index) const
+{
+    const auto found = has(index) ? m_known.find(m_node->inputs[index]) : m_known.end();
+    return found == m_known.end() ? std::nullopt : found->second.stored;
+}
+
+bool OnnxReader::bindSameWeight()
+{
+    if (m_node->outputs.empty())
+        return false;
+    std::string key = m_node->op + '\n' + std::to_string(integer("axis", 1)) + '\n' + std::to_string(integer("block_size", 0));
+    for (const std::string &input : m_node->inputs)
+        key += '\n' + input;
+    const std::string &output = m_node->outputs.front();
+    const auto [known, fresh] = m_dequantized.try_emplace(std::move(key), output);
+    if (fresh || !m_known.contains(known->second) || !argumentOf(known->second, true))
+        return false;
+    m_known[output] = m_known.at(known->second);
+    return true;
+}
+
+std::string OnnxReader::weightName()
+{
+    const std::string &codes = m_node->inputs.front();
+    const bool own = m_dequantizedCodes.insert(codes).second && !m_graph.parameter(codes);
+    return own || m_node->outputs.empty() ? codes : m_node->outputs.front();
+}
+
+Argument OnnxReader::ownWeight(const std::string &name, at::Tensor values, const std::optional<StoredQuantization> &stored)
+{
+    std::string unique = name;
+    for (int i = 2; m_graph.parameter(unique); ++i)
+        unique = name + "_" + std::to_string(i);
+    const ValueId value = m_graph.addValue(unique);
+    m_graph.parameters.push_back({unique, value, std::move(values), true});
+    if (stored)
+        m_graph.stored[value] = *stored;
+    return Argument::of(value);
 }
 
 Status OnnxReader::emit(const std::string &op, std::vector<Argument> positional, const Keywords &keywords, std::int64_t outputRank)
@@ -253,7 +315,7 @@ void OnnxReader::noteTypes()
     bool floating = false;
     if (m_node->op == "Cast")
         floating = isFloatingType(onnx::DataType(integer("to", 0)));
-    else if (m_node->op == "DequantizeLinear")
+    else if (m_node->op == "DequantizeLinear" || m_node->op == "MatMulNBits" || m_node->op == "DynamicQuantizeMatMul" || m_node->op == "MatMulIntegerToFloat")
         floating = true;
     else if (m_node->op == "Where")
         floating = isFloating(1) || isFloating(2);
@@ -274,7 +336,7 @@ void OnnxReader::noteTypes()
 void OnnxReader::declareConstant(const onnx::Tensor &source, at::Tensor tensor)
 {
     const std::int64_t rank = tensor.dim();
-    m_known[source.name] = {std::nullopt, std::move(tensor), source.name, rank, source.type, false};
+    m_known[source.name] = {std::nullopt, std::move(tensor), source.name, rank, source.type, false, m_path};
 }
 
 Result<onnx::DataType> OnnxReader::elementType(std::size_t index) const
@@ -285,6 +347,17 @@ Result<onnx::DataType> OnnxReader::elementType(std::size_t index) const
     if (found == m_known.end() || found->second.type == onnx::DataType::Undefined)
         return fail(ErrorKind::Unsupported, "an input that is computed at run time (number " + std::to_string(index) + ")");
     return found->second.type;
+}
+
+Result<std::vector<std::int64_t>> statedPads(const OnnxReader &reader, std::size_t spatial)
+{
+    const std::string automatic = reader.text("auto_pad", "NOTSET");
+    if (automatic != "NOTSET" && automatic != "VALID" && !automatic.empty())
+        return fail(ErrorKind::Unsupported, "automatic padding " + automatic);
+    const std::vector<std::int64_t> pads = reader.integers("pads");
+    if (!pads.empty() && pads.size() != spatial * 2)
+        return fail(ErrorKind::Parse, "a padding list of the wrong length");
+    return orElse(pads, spatial * 2, 0);
 }
 
 Result<Argument> OnnxReader::output(const std::string &name) { return argumentOf(name, false); }
@@ -316,6 +389,7 @@ Result<bool> OnnxReader::fold(OnnxKernel kernel)
             most = std::max(most, 2 * m_known.at(m_node->inputs[i]).constant.numel());
     }
     OnnxValues out;
+    const AllocationLimit limit(32 * std::uint64_t(most));   // what is larger is not kept
     try {
         out = kernel({*m_node, m_opset, m_file}, in);
     } catch (const std::exception &) {
@@ -338,8 +412,14 @@ Status OnnxReader::emitKernel(OnnxKernel kernel)
     Node made;
     made.op = "onnx::" + (m_node->domain.empty() ? m_node->op : m_node->domain + "." + m_node->op);
     made.name = !m_node->name.empty() ? m_node->name : m_node->outputs.empty() ? m_node->op : m_node->outputs[0];
+    // Scales and biases beside codes belong to them and are not trained.
+    static const std::set<std::string> kOverCodes{"ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "QGemm", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "QAttention",
+                                                  "QuantizeLinear", "DequantizeLinear"};
+    const bool overCodes = kOverCodes.contains(m_node->op) || m_node->op.starts_with("QLinear");
+    if (m_node->op == "QGemm" && integer("transB", 0) != 0)
+        made.op += ".transB";
     for (std::size_t i = 0; i < m_node->inputs.size(); ++i) {
-        BW_ASSIGN(auto argument, input(i, true));
+        BW_ASSIGN(auto argument, input(i, !overCodes));
         made.arguments.push_back(std::move(argument));
     }
     made.wants.assign(made.arguments.size(), Want::None);
@@ -389,7 +469,7 @@ Status OnnxReader::readTyped(const onnx::Node &node)
 
 Status OnnxReader::readNode(const onnx::Node &node)
 {
-    const OnnxReading reading = node.domain.empty() ? findOnnxReading(node.op) : nullptr;
+    const OnnxReading reading = findOnnxReading(node.domain.empty() ? node.op : node.domain + "::" + node.op);
     const OnnxKernel kernel = findOnnxKernel(node.domain, node.op);
     if (!reading && !kernel)
         return fail(ErrorKind::Unsupported, "");
@@ -427,6 +507,7 @@ Result<BodyParts> OnnxReader::body(const char *attribute, const std::vector<Valu
     if (inner.inputs.size() != inputs.size())
         return fail(ErrorKind::Parse, "its sub-graph takes " + std::to_string(inner.inputs.size()) + " inputs, not " + std::to_string(inputs.size()));
     auto saved = m_known;
+    m_path.insert(m_path.end(), {outer->outputs.empty() ? std::string() : outer->outputs[0], attribute});
     const std::size_t before = m_graph.nodes.size();
     const auto readAll = [&]() -> Result<BodyParts> {
         for (const onnx::Tensor &tensor : inner.initializers) {
@@ -463,6 +544,7 @@ Result<BodyParts> OnnxReader::body(const char *attribute, const std::vector<Valu
             known.argument = made->second.argument;
     }
     m_known = std::move(saved);
+    m_path.resize(m_path.size() - 2);
     m_node = outer;
     return parts;
 }

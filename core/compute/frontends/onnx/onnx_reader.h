@@ -9,7 +9,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -33,10 +35,10 @@ public:
     [[nodiscard]] const onnx::Node &node() const { return *m_node; }
     [[nodiscard]] std::int64_t opset() const { return m_opset; }
     [[nodiscard]] bool has(std::size_t input) const { return input < m_node->inputs.size() && !m_node->inputs[input].empty(); }
-    [[nodiscard]] std::int64_t integer(const char *attribute, std::int64_t fallback) const;
-    [[nodiscard]] double number(const char *attribute, double fallback) const;
-    [[nodiscard]] std::string text(const char *attribute, const std::string &fallback) const;
-    [[nodiscard]] std::vector<std::int64_t> integers(const char *attribute) const;
+    [[nodiscard]] std::int64_t integer(const char *attribute, std::int64_t fallback) const { return integerOf(*m_node, attribute, fallback); }
+    [[nodiscard]] double number(const char *attribute, double fallback) const { return numberOf(*m_node, attribute, fallback); }
+    [[nodiscard]] std::string text(const char *attribute, const std::string &fallback) const { return textOf(*m_node, attribute, fallback); }
+    [[nodiscard]] std::vector<std::int64_t> integers(const char *attribute) const { return bitwright::integersOf(*m_node, attribute); }
 
     /// Reads one node: computed now where it depends on constants alone, lowered where a reading takes it, else run by
     /// its kernel. Unsupported where there is none of these.
@@ -71,6 +73,17 @@ public:
     void bind(const Argument &value, std::int64_t rank, std::size_t output = 0);
     /// The node's output is a constant.
     void bindConstant(at::Tensor value, const std::string &parameterName = {}, std::size_t output = 0);
+    /// What the file says of the values that an output of the node holds, where it is quantized in it already.
+    void noteStored(std::optional<StoredQuantization> stored, std::size_t output = 0);
+    /// The same, as it is for an input of the node.
+    [[nodiscard]] std::optional<StoredQuantization> storedOfInput(std::size_t index) const;
+    /// Whether a node before has de-quantized the same inputs in the same way; the output then is that value. A weight that
+    /// several layers read stays one.
+    bool bindSameWeight();
+    /// The name of a weight that is de-quantized here: the initializer's, if no other weight came from it.
+    [[nodiscard]] std::string weightName();
+    /// A weight that the file holds in a form of its own, so that no value of the file stands for it.
+    Argument ownWeight(const std::string &name, at::Tensor values, const std::optional<StoredQuantization> &stored);
     /// add and bind in one; the rank is that of the first input unless said.
     Status emit(const std::string &op, std::vector<Argument> positional, const Keywords &keywords = {}, std::int64_t rank = -2);
 
@@ -92,6 +105,8 @@ private:
         std::int64_t rank = -1;
         onnx::DataType type = onnx::DataType::Undefined;   ///< of an initializer or input
         bool floating = false;                             ///< sure to be
+        std::vector<std::string> path = {};                ///< Parameter::originPath
+        std::optional<StoredQuantization> stored = {};     ///< for Graph::stored
     };
     Result<Argument> argumentOf(const std::string &name, bool trainable);
     [[nodiscard]] bool allConstant() const;
@@ -107,8 +122,15 @@ private:
     std::unordered_map<std::string, onnx::DataType> m_declaredTypes;
     std::int64_t m_opset = 0;
     const onnx::Node *m_node = nullptr;
+    std::vector<std::string> m_path;                       ///< of the body that is being read
     std::unordered_map<std::string, Known> m_known;
+    std::map<std::string, std::string> m_dequantized;      ///< by the names of what they were made from: weights' values
+    std::set<std::string> m_dequantizedCodes;              ///< whose names went to a weight
 };
+
+/// The padding that a convolution or pooling states, low values first, then high ones. Unsupported where it is automatic
+/// and depends on the size of the input.
+Result<std::vector<std::int64_t>> statedPads(const OnnxReader &reader, std::size_t spatial);
 
 using OnnxReading = Status (*)(OnnxReader &reader);
 struct OnnxReadingRow {
@@ -123,7 +145,7 @@ std::span<const OnnxReadingRow> onnxPoolingReadings();
 std::span<const OnnxReadingRow> onnxShapeReadings();
 std::span<const OnnxReadingRow> onnxQuantizeReadings();
 std::span<const OnnxReadingRow> onnxControlReadings();
-/// The function that reads an operator of ONNX's own domain, or null.
+/// The function that reads an operator of ONNX's own domain, or one of another as "domain::operator"; or null.
 OnnxReading findOnnxReading(const std::string &op);
 
 } // namespace bitwright

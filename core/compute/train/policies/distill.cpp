@@ -161,7 +161,7 @@ private:
         std::vector<std::size_t> watched;
         for (std::size_t i = own.size(); i > 0 && std::int64_t(m_hints.size()) < m_hintLayers; --i) {
             const LayerBinding &layer = own[i - 1];
-            if (layer.info.status != LayerStatus::Quantizable)
+            if (!layer.info.inputQuantizable())
                 continue;
             const auto binding = m_teacher->binding(layer.info.name);
             if (!binding) {
