@@ -108,19 +108,23 @@ def write(out, name, model, inputs, kinds):
                           dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}}, opset_version=17)
 
 
-def body(name, matrix):
-    """A branch with a matrix of its own that both branches call w."""
+def body(name, before, initializers):
+    """A branch that multiplies by a matrix which both branches call w."""
     value = helper.make_tensor_value_info
-    return helper.make_graph([helper.make_node("MatMul", ["x", "w"], [name])], name, [], [value(name, TensorProto.FLOAT, None)],
-                             [numpy_helper.from_array(matrix.numpy(), "w")])
+    return helper.make_graph(before + [helper.make_node("MatMul", ["x", "w"], [name])], name, [], [value(name, TensorProto.FLOAT, None)],
+                             initializers)
 
 
 def branched_file(out):
-    """An If whose branches hold their weights themselves."""
+    """An If with weights in its branches, one of which is turned there from a constant outside."""
     value = helper.make_tensor_value_info
     yes, no = torch.randn(6, 4), torch.randn(6, 4)
+    turned = helper.make_node("Unsqueeze", ["matrix", "first"], ["wide"]), helper.make_node("Squeeze", ["wide", "first"], ["w"])
     nodes = [helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0), helper.make_node("Greater", ["sum", "zero"], ["positive"]),
-             helper.make_node("If", ["positive"], ["y"], name="choice", then_branch=body("yes", yes), else_branch=body("no", no))]
+             helper.make_node("Constant", [], ["matrix"], value=numpy_helper.from_array(no.numpy())),
+             helper.make_node("If", ["positive"], ["y"], name="choice",
+                              then_branch=body("yes", [], [numpy_helper.from_array(yes.numpy(), "w")]),
+                              else_branch=body("no", list(turned), [helper.make_tensor("first", TensorProto.INT64, [1], [0])]))]
     graph = helper.make_graph(nodes, "branched", [value("x", TensorProto.FLOAT, ["batch", 6])], [value("y", TensorProto.FLOAT, ["batch", 4])],
                               [helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

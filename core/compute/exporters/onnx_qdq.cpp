@@ -257,59 +257,69 @@ Status readBack(const std::string &path, const onnx::Model &written)
     return {};
 }
 
+/// The network in ONNX's operators, from the graph alone.
+Result<ExportReport> writeAnew(const ExportInput &input, const std::string &path, const JobContext &context)
+{
+    ExportReport report;
+    BW_ASSIGN(const auto plans, planLayers(input));
+    context.progress("exporting", 0, 3);
+    ParameterMap parameters = input.parameters;
+    for (const LayerPlan &plan : plans)
+        if (plan.shared.defined())
+            parameters[input.graph->parameters[std::size_t(input.graph->parameterOf(plan.binding->weight))].name] = plan.shared;
+    BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, parameters, input.example));
+    if (context.stopped())
+        return cancelled();
+    std::set<ValueId> quantized;
+    for (const LayerPlan &plan : plans) {
+        if (plan.weight || plan.codebook)
+            quantized.insert(plan.binding->weight);
+        report.layers.push_back({plan.binding->info.name, plan.weightBits, encodingText(plan)});
+    }
+    dropConstantsBehind(trace, *input.graph, quantized);
+    report.notes.insert(report.notes.end(), trace.notes.begin(), trace.notes.end());
+    noteFreeLevels(plans, report.notes);
+    const int typesOpset = baseOpset(plans, report.notes);
+    int opset = typesOpset;
+    onnx::Model model;
+    BW_ASSIGN(model.graph, buildGraph(input, trace, plans, opset, context));
+    if (opset != typesOpset)
+        report.notes.push_back("operator set " + std::to_string(opset) + ", which an operator of the network needs");
+    model.hasGraph = true;
+    model.irVersion = irVersionFor(opset);
+    model.opsets[""] = opset;
+    model.producerName = "Bitwright";
+    model.producerVersion = input.producerVersion;
+    model.metadata["bitwright.assignment"] = configToJson(input.assignment).dump();
+    context.progress("exporting", 1, 3);
+    const std::string bytes = onnx::serialize(model);
+    if (bytes.size() >= std::size_t(1) << 31)
+        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; export fewer float weights");
+    if (context.stopped())
+        return cancelled();
+    BW_CHECK(writeChecked(path, bytes, [&](const std::string &temporary) { return readBack(temporary, model); }));
+    context.progress("exporting", 3, 3);
+    report.bytes = std::int64_t(bytes.size());
+    return report;
+}
+
 Result<ExportReport> write(const ExportInput &input, const std::string &path, const JobContext &context)
 {
     return guarded(path + " cannot be written", ErrorKind::Internal, [&]() -> Result<ExportReport> {
         c10::NoGradGuard noGrad;
         if (!input.graph)
             return fail(ErrorKind::Internal, "nothing to export");
-        ExportReport report;
-        if (input.graph->format == "onnx" && !input.graph->source.empty()) {
-            auto edited = editOnnx(input, path, context);
-            if (edited || edited.error().kind != ErrorKind::Unsupported)
-                return edited;
-            report.notes.push_back("the network was written anew, not edited: " + edited.error().message);
-        }
-        BW_ASSIGN(const auto plans, planLayers(input));
-        context.progress("exporting", 0, 3);
-        ParameterMap parameters = input.parameters;
-        for (const LayerPlan &plan : plans)
-            if (plan.shared.defined())
-                parameters[input.graph->parameters[std::size_t(input.graph->parameterOf(plan.binding->weight))].name] = plan.shared;
-        BW_ASSIGN(ShapeTrace trace, traceShapes(*input.graph, parameters, input.example));
-        if (context.stopped())
-            return cancelled();
-        std::set<ValueId> quantized;
-        for (const LayerPlan &plan : plans) {
-            if (plan.weight || plan.codebook)
-                quantized.insert(plan.binding->weight);
-            report.layers.push_back({plan.binding->info.name, plan.weightBits, encodingText(plan)});
-        }
-        dropConstantsBehind(trace, *input.graph, quantized);
-        report.notes.insert(report.notes.end(), trace.notes.begin(), trace.notes.end());
-        noteFreeLevels(plans, report.notes);
-        const int typesOpset = baseOpset(plans, report.notes);
-        int opset = typesOpset;
-        onnx::Model model;
-        BW_ASSIGN(model.graph, buildGraph(input, trace, plans, opset, context));
-        if (opset != typesOpset)
-            report.notes.push_back("operator set " + std::to_string(opset) + ", which an operator of the network needs");
-        model.hasGraph = true;
-        model.irVersion = irVersionFor(opset);
-        model.opsets[""] = opset;
-        model.producerName = "Bitwright";
-        model.producerVersion = input.producerVersion;
-        model.metadata["bitwright.assignment"] = configToJson(input.assignment).dump();
-        context.progress("exporting", 1, 3);
-        const std::string bytes = onnx::serialize(model);
-        if (bytes.size() >= std::size_t(1) << 31)
-            return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; export fewer float weights");
-        if (context.stopped())
-            return cancelled();
-        BW_CHECK(writeChecked(path, bytes, [&](const std::string &temporary) { return readBack(temporary, model); }));
-        context.progress("exporting", 3, 3);
-        report.bytes = std::int64_t(bytes.size());
-        return report;
+        if (input.graph->format != "onnx" || input.graph->source.empty())
+            return writeAnew(input, path, context);
+        auto edited = editOnnx(input, path, context);
+        if (edited || edited.error().kind != ErrorKind::Unsupported)
+            return edited;
+        auto anew = writeAnew(input, path, context);
+        if (!anew && !isCancelled(anew.error()))
+            return fail(anew.error().kind, anew.error().message + " (the file could not be edited in place either: " + edited.error().message + ")");
+        if (anew)
+            anew->notes.insert(anew->notes.begin(), "the network was written anew, not edited: " + edited.error().message);
+        return anew;
     });
 }
 

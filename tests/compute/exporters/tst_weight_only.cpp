@@ -252,6 +252,7 @@ void TestWeightOnly::branchesKeepTheirOwnWeights()
     QCOMPARE(checkerMessage({QString::fromStdString(path)}), QString());
     const auto model = onnx::readModel(path);
     QVERIFY(model);
+    QVERIFY(std::ranges::find(model->graph.nodes, std::string("Constant"), &onnx::Node::op) == model->graph.nodes.end());   // nobody reads it any more
     const auto choice = std::ranges::find(model->graph.nodes, std::string("choice"), &onnx::Node::name);
     QVERIFY(choice != model->graph.nodes.end());
     for (const char *branch : {"then_branch", "else_branch"}) {

@@ -83,18 +83,14 @@ public:
         collectNames(model.graph, names);
         for (const std::string &name : names)
             m_writer.uniqueName(name);
-        countReads(model.graph, m_reads);
         std::set<std::string> twice;
         for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
             if (!m_nodes.emplace(nameOf(model.graph.nodes[i]), i).second)
                 twice.insert(nameOf(model.graph.nodes[i]));
-            for (const auto &output : model.graph.nodes[i].outputs)
-                m_producers.emplace(output, i);
         }
         for (const auto &name : twice)
             m_nodes.erase(name);
-        for (std::size_t i = 0; i < model.graph.initializers.size(); ++i)
-            m_initializers.emplace(model.graph.initializers[i].name, i);
+        m_main = placeIn(model.graph, m_edit, {});
     }
 
     Result<OnnxFileEdit> run(std::vector<LayerPlan> &plans);
@@ -112,14 +108,26 @@ private:
         return given == m_input.parameters.end() ? parameter.tensor : given->second;
     }
     Result<std::size_t> fileNode(const LayerPlan &plan, std::size_t call) const;
-    /// Where a parameter's value lies: the main graph or a sub-graph, with the edit of that.
+    struct Scope;
+    /// A graph of the file, the main one or a sub-graph, with its edit.
     struct Place {
         const onnx::Graph *graph = nullptr;
         OnnxFileEdit *edit = nullptr;
+        Scope *scope = nullptr;
     };
+    /// What a graph reads, sub-graphs of its own included, and makes.
+    struct Scope {
+        Place outer;                        ///< the graph around it
+        std::map<std::string, int> reads;
+        std::map<std::string, std::size_t> producers, initializers;
+        std::set<std::string> redefined;    ///< values
+    };
+    Place placeIn(const onnx::Graph &graph, OnnxFileEdit &edit, const Place &outer);
+    /// Where a parameter's value lies.
     Result<Place> placeOf(const Parameter &parameter);
     Status redefine(const Place &place, const std::string &value);
-    void dropUnread(std::size_t node);
+    void dropUnread(const Place &place, std::size_t node);
+    void dropRead(const Place &place, const std::string &value);
     std::string zeroOf(const std::string &base, DataType type);
     Status writeWeight(LayerPlan &plan, const Parameter &parameter);
     Status writeActivations(LayerPlan &plan, bool floatWeights);
@@ -135,9 +143,9 @@ private:
     ShapeTrace m_trace;
     OnnxWriter m_writer;
     OnnxFileEdit m_edit;
-    std::map<std::string, int> m_reads;
-    std::map<std::string, std::size_t> m_nodes, m_producers, m_initializers;
-    std::set<std::string> m_redefined;      ///< values
+    std::map<std::string, std::size_t> m_nodes;
+    std::map<const onnx::Graph *, Scope> m_scopes;
+    Place m_main;
     std::set<std::string> m_written;        ///< parameters
 };
 
@@ -159,25 +167,52 @@ std::string Editor::front(OnnxFileEdit &edit, const char *op, std::vector<std::s
 }
 
 // What nobody reads any more once `node` is gone goes with it.
-void Editor::dropUnread(std::size_t node)
+void Editor::dropUnread(const Place &place, std::size_t node)
 {
-    m_edit.removedNodes.insert(node);
-    for (const std::string &input : m_model.graph.nodes[node].inputs) {
-        if (input.empty() || --m_reads[input] > 0)
-            continue;
-        if (m_initializers.contains(input)) {
-            m_edit.removedInitializers.insert(input);
-        } else if (const auto producer = m_producers.find(input); producer != m_producers.end() && !m_edit.removedNodes.contains(producer->second)) {
-            const auto &outputs = m_model.graph.nodes[producer->second].outputs;
-            if (std::ranges::all_of(outputs, [&](const auto &output) { return output.empty() || m_reads[output] <= 0; }))
-                dropUnread(producer->second);
-        }
+    place.edit->removedNodes.insert(node);
+    for (const std::string &input : place.graph->nodes[node].inputs)
+        if (!input.empty())
+            dropRead(place, input);
+}
+
+/// One reader of a value less, in the graphs around it too, one of which makes it.
+void Editor::dropRead(const Place &place, const std::string &value)
+{
+    Scope &scope = *place.scope;
+    const bool unread = --scope.reads[value] <= 0;
+    const auto producer = scope.producers.find(value);
+    if (scope.initializers.contains(value)) {
+        if (unread)
+            place.edit->removedInitializers.insert(value);
+    } else if (producer != scope.producers.end()) {
+        const auto &outputs = place.graph->nodes[producer->second].outputs;
+        if (unread && !place.edit->removedNodes.contains(producer->second)
+            && std::ranges::all_of(outputs, [&](const auto &output) { return output.empty() || scope.reads[output] <= 0; }))
+            dropUnread(place, producer->second);
+    } else if (scope.outer.scope) {
+        dropRead(scope.outer, value);
     }
+}
+
+Editor::Place Editor::placeIn(const onnx::Graph &graph, OnnxFileEdit &edit, const Place &outer)
+{
+    const auto [found, isNew] = m_scopes.try_emplace(&graph);
+    Scope &scope = found->second;
+    if (isNew) {
+        scope.outer = outer;
+        countReads(graph, scope.reads);
+        for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+            for (const auto &output : graph.nodes[i].outputs)
+                scope.producers.emplace(output, i);
+        for (std::size_t i = 0; i < graph.initializers.size(); ++i)
+            scope.initializers.emplace(graph.initializers[i].name, i);
+    }
+    return {&graph, &edit, &scope};
 }
 
 Result<Editor::Place> Editor::placeOf(const Parameter &parameter)
 {
-    Place place{&m_model.graph, &m_edit};
+    Place place = m_main;
     for (std::size_t i = 0; i + 1 < parameter.originPath.size(); i += 2) {
         const auto &nodes = place.graph->nodes;
         const auto node = std::ranges::find_if(nodes, [&](const onnx::Node &n) { return !n.outputs.empty() && n.outputs[0] == parameter.originPath[i]; });
@@ -188,7 +223,7 @@ Result<Editor::Place> Editor::placeOf(const Parameter &parameter)
         auto &edit = place.edit->bodies[std::size_t(node - nodes.begin())][attribute];
         if (!edit)
             edit = std::make_shared<OnnxFileEdit>();
-        place = {body->g.get(), edit.get()};
+        place = placeIn(*body->g, *edit, place);
     }
     return place;
 }
@@ -196,32 +231,22 @@ Result<Editor::Place> Editor::placeOf(const Parameter &parameter)
 /// Takes away what makes a value, so that another node or initializer may.
 Status Editor::redefine(const Place &place, const std::string &value)
 {
-    if (place.edit != &m_edit) {
-        const auto &nodes = place.graph->nodes;
-        const auto makes = [&](const onnx::Node &node) { return node.outputs.size() == 1 && node.outputs[0] == value && node.op == "Constant"; };
-        if (std::ranges::find(place.graph->initializers, value, &onnx::Tensor::name) != place.graph->initializers.end())
-            place.edit->removedInitializers.insert(value);
-        else if (const auto node = std::ranges::find_if(nodes, makes); node != nodes.end())
-            place.edit->removedNodes.insert(std::size_t(node - nodes.begin()));
-        else
-            return fail(ErrorKind::Unsupported, "weight " + value + " is made by other operators of a sub-graph");
+    Scope &scope = *place.scope;
+    if (!scope.redefined.insert(value).second)
+        return {};
+    if (scope.initializers.contains(value)) {
+        place.edit->removedInitializers.insert(value);
         return {};
     }
-    if (!m_redefined.insert(value).second)
-        return {};
-    if (m_initializers.contains(value)) {
-        m_edit.removedInitializers.insert(value);
-        return {};
-    }
-    const auto producer = m_producers.find(value);
-    if (producer == m_producers.end())
+    const auto producer = scope.producers.find(value);
+    if (producer == scope.producers.end())
         return fail(ErrorKind::Unsupported, "weight " + value + " lies in a function of the file");
-    const auto &outputs = m_model.graph.nodes[producer->second].outputs;
+    const auto &outputs = place.graph->nodes[producer->second].outputs;
     if (std::ranges::count_if(outputs, [](const auto &output) { return !output.empty(); }) == 1) {
-        dropUnread(producer->second);
+        dropUnread(place, producer->second);
     } else {
         const auto at = std::size_t(std::ranges::find(outputs, value) - outputs.begin());
-        m_edit.renamedOutputs[producer->second][at] = m_writer.uniqueName(value + "_before");
+        place.edit->renamedOutputs[producer->second][at] = m_writer.uniqueName(value + "_before");
     }
     return {};
 }
@@ -385,7 +410,7 @@ Status Editor::removeFoldedNorms()
         const onnx::Node &norm = m_model.graph.nodes[found->second];
         m_edit.replacedNodes[found->second] = {"Identity", "", norm.name, {norm.inputs[0]}, {norm.outputs[0]}, {}};
         for (std::size_t i = 1; i < norm.inputs.size(); ++i)
-            if (--m_reads[norm.inputs[i]] <= 0 && m_initializers.contains(norm.inputs[i]))
+            if (--m_main.scope->reads[norm.inputs[i]] <= 0 && m_main.scope->initializers.contains(norm.inputs[i]))
                 m_edit.removedInitializers.insert(norm.inputs[i]);
     }
     return {};
