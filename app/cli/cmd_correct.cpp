@@ -5,7 +5,7 @@
 
 #include "base/replace_file.h"
 #include "config/uniform_form.h"
-#include "frontends/frontend.h"
+#include "engine/write_trained.h"
 #include "simulate/calibration.h"
 #include "train/correct.h"
 
@@ -49,7 +49,7 @@ Result<Output> correct(const Options &options, Console &console)
     BW_ASSIGN(const Correction correction, bias ? biasStep(input, console.job()) : batchNormStep(input, console.job()));
     for (const std::string &note : correction.notes)
         console.warn("warning: " + note);
-    BW_CHECK(writeWithParameters(options.model, correction.parameters, options.output));
+    BW_CHECK(writeTrained(network, correction.parameters, options.output, console.job()));
     BW_CHECK(copySideFile(options.model, options.output));
     BW_CHECK(writeAssignment(options, assignment, network->summary()));
     Output output;

@@ -21,7 +21,7 @@ namespace {
 
 /// What the first reader of an input says about it.
 struct Hint {
-    enum class Kind { None, Convolution, Features, Flattened, Embedding, Channels, Exact } kind = Kind::None;
+    enum class Kind { None, Convolution, Features, Flattened, Sequence, Embedding, Channels, Exact } kind = Kind::None;
     std::size_t rank = 0;          ///< spatial dimensions of a convolution
     std::int64_t size = 0;         ///< channels, features or words
     bool strided = false;
@@ -91,6 +91,13 @@ std::optional<Hint> hintOf(const Graph &graph, const Node &node, bool flattened)
         return Hint{features, 0, second->size(second->dim() - 2), false, {}};
     if ((op == "aten::batch_norm" || op == "aten::instance_norm") && second)
         return Hint{Hint::Kind::Channels, 0, second->size(0), false, {}};
+    const bool recurrent = op == "aten::lstm" || op == "aten::gru" || op == "aten::rnn_tanh" || op == "aten::rnn_relu";
+    if (recurrent && node.op.ends_with(".input") && node.arguments.size() > 2 && !node.arguments[2].list.empty())
+        if (const at::Tensor *weight = tensorOf(graph, node.arguments[2].list[0]); weight && weight->dim() == 2)
+            return Hint{Hint::Kind::Sequence, 0, weight->size(1), false, {}};
+    if (op.ends_with("_cell") && node.arguments.size() > 3)
+        if (const at::Tensor *weight = tensorOf(graph, node.arguments[2]); weight && weight->dim() == 2)
+            return Hint{Hint::Kind::Features, 0, weight->size(1), false, {}};
     if (op == "aten::layer_norm" && second)
         return Hint{Hint::Kind::Exact, 0, 0, false, second->sizes().vec()};
     return {};
@@ -224,6 +231,10 @@ Guesses guessesFor(const Hint &hint, const TensorTable &tensors)
         for (const std::int64_t length : {16, 32, 10, 8, 64, 6, 5, 4, 128, 49, 196, 197, 50})
             add(guesses, {length, hint.size}, dtype);
         addFlattened(guesses, hint.size, dtype);
+        break;
+    case Hint::Kind::Sequence:
+        for (const std::int64_t length : {16, 32, 10, 8, 64, 6, 5, 4, 128})
+            add(guesses, {length, hint.size}, dtype);
         break;
     case Hint::Kind::Embedding:
         for (const std::int64_t length : {16, 32, 64, 128, 256, 512, 8})

@@ -440,7 +440,8 @@ Result<OnnxFileEdit> Editor::run(std::vector<LayerPlan> &plans)
     BW_CHECK(writeChangedParameters());
     for (auto &tensor : m_writer.out.initializers)
         m_edit.initializers.push_back(std::move(tensor));
-    m_edit.metadata["bitwright.assignment"] = configToJson(m_input.assignment).dump();
+    if (m_input.assignment != ModelConfig{})
+        m_edit.metadata["bitwright.assignment"] = configToJson(m_input.assignment).dump();
     // Data in other files move into this one, which may be written elsewhere.
     for (const onnx::Tensor &tensor : m_model.graph.initializers) {
         if (tensor.externalEntries.empty() || m_edit.removedInitializers.contains(tensor.name))
