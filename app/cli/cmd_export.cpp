@@ -7,14 +7,16 @@
 #include "engine/export_model.h"
 #include "engine/trials.h"
 #include "exporters/exporter.h"
-#include "exporters/report.h"
+#include "report/measured_trial.h"
+#include "report/report_text.h"
 #include "simulate/simulation.h"
 
 #include <ATen/ATen.h>
 
 #include <CLI/CLI.hpp>
 
-#include <filesystem>
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 namespace bitwright::cli {
@@ -24,8 +26,6 @@ namespace {
 using nlohmann::json;
 
 struct Options { std::string model, config, format, output, data, session; };
-
-constexpr const char *kReport = "report";
 
 /// Zeros of the input's shape, to learn shapes that the graph leaves open; undefined where the file leaves too much open.
 at::Tensor exampleFor(const ModelSummary &summary)
@@ -43,37 +43,57 @@ at::Tensor exampleFor(const ModelSummary &summary)
     return at::zeros(shape);
 }
 
-/// The argument as a shell takes it.
-std::string quoted(const std::string &text)
+/// How many ranges of `config` calibrating on what was counted leads to.
+std::ptrdiff_t rangesFrom(const ActivationStatistics &statistics, const ResolvedConfig &config, const Network &network)
 {
-    std::string out = "'";
-    for (const char c : text)
-        out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
+    ResolvedConfig again = config;
+    for (auto &[name, layer] : again)
+        layer.activation.values.clear();
+    return fillActivations(again, network, statistics) ? sharedRanges(config, again) : 0;
 }
 
-Result<Output> report(const Options &options, Console &console)
+/// What a document shows beside the network. Fills in what the assignment lacks where there is data.
+Result<std::shared_ptr<const ExportEvidence>> evidenceFor(const Options &options, const std::shared_ptr<const Network> &network,
+                                                          Assignment &assignment, const SessionStore *store, Console &console)
 {
-    BW_CHECK(notOver(options.model, options.output));
-    std::unique_ptr<SessionStore> store;
-    if (!options.session.empty()) {
-        BW_ASSIGN(store, SessionStore::open(options.session, false));
-    }
-    BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
-    BW_ASSIGN(auto assignment, readAssignment(*network, options.config, console));
+    auto evidence = std::make_shared<ExportEvidence>();
     const bool folded = assignment.config.foldBatchNorm;
-    ModelSummary summary = network->summary();
-    ActivationStatistics statistics;
+    evidence->summary = network->summary();
+    evidence->seed = console.options().seed;
+    evidence->created = timeText();
     std::shared_ptr<const Dataset> data;
     if (!options.data.empty()) {
         BW_ASSIGN(data, openDataFor(*network, options.data, console));
-        summary = network->summaryFor(data->sampleShape());
-        BW_ASSIGN(statistics, collectActivations(*network, folded, {}, *data, kCalibrationSamples, console.job()));
-        BW_CHECK(fillActivations(assignment.resolved, *network, statistics));
+        evidence->summary = network->summaryFor(data->sampleShape());
+        BW_ASSIGN(evidence->statistics, collectActivations(*network, folded, {}, *data, kCalibrationSamples, console.job()));
+        BW_CHECK(fillActivations(assignment.resolved, *network, evidence->statistics));
         assignment.config = withValues(assignment.config, assignment.resolved, false);
+        // Ranges that this data gives again were found on it, whoever wrote them down: on its first samples, or on all of
+        // them as `calibrate` does.
+        std::int64_t samples = std::min(kCalibrationSamples, data->size());
+        const auto ranges = rangeCount(assignment.resolved);
+        auto found = rangesFrom(evidence->statistics, assignment.resolved, *network);
+        if (found < ranges && samples < data->size()) {
+            BW_ASSIGN(const auto all, collectActivations(*network, folded, {}, *data, data->size(), console.job()));
+            if (const auto more = rangesFrom(all, assignment.resolved, *network); more > found) {
+                found = more;
+                samples = data->size();
+            }
+        }
+        if (2 * found > ranges) {
+            evidence->calibrationData = options.data;
+            evidence->calibrationSamples = samples;
+        }
     }
-    BW_ASSIGN(const auto input, exportInput({network, assignment.config, assignment.resolved, {}}, {}));
-    BW_ASSIGN(auto content, reportContent(input, summary, assignment.config, statistics, console.job()));
+    evidence->config = assignment.config;
+    evidence->calibrated = rangeCount(assignment.resolved) > 0;
+    if (store) {
+        BW_ASSIGN(const auto trials, store->trials());
+        std::ranges::copy_if(trials, std::back_inserter(evidence->trials),
+                             [&](const TrialRecord &trial) { return trial.modelSha == evidence->summary.sha256; });
+        if (const TrialRecord *trial = measuredTrial(evidence->trials, evidence->summary, assignment.config, {}, methodCatalog()))
+            evidence->measured = *trial;
+    }
     if (data) {
         EvaluationOptions evaluation;
         evaluation.incremental = false;
@@ -81,48 +101,37 @@ Result<Output> report(const Options &options, Console &console)
         BW_ASSIGN(const auto simulation, Simulation::make(network, assignment.resolved, folded));
         Evaluator evaluator(network, data);
         BW_ASSIGN(const auto estimate, evaluator.evaluate(*simulation, evaluation, console.job()));
-        content.measured = true;
-        content.accuracy = makeTrial(summary, assignment.config, modelCost(summary, input.config, folded), evaluation.metric, estimate,
-                                     {"evaluation", options.data, {}, console.options().seed, -1});
+        evidence->measured = makeTrial(evidence->summary, assignment.config, modelCost(evidence->summary, assignment.resolved, folded),
+                                       evaluation.metric, estimate, {"evaluation", options.data, {}, console.options().seed, -1});
     }
-    if (store) {
-        BW_ASSIGN(const auto trials, store->trials());
-        for (const TrialRecord &trial : trials)
-            if (trial.modelSha == summary.sha256)
-                content.trials.push_back(trial);
-    }
-    content.seed = console.options().seed;
-    content.created = timeText();
-    std::string command = "bitwright-cli export " + quoted(options.model);
+    std::string command = "bitwright-cli export " + shellWord(options.model);
     for (const auto &[name, value] : {std::pair{" --config ", &options.config}, {" --data ", &options.data}, {" --session ", &options.session}})
         if (!value->empty())
-            command += name + quoted(*value);
-    content.commands.push_back(command + " --format report -o " + quoted(options.output));
-    BW_CHECK(writeReport(content, options.output));
-    Output output;
-    output.firstKeys = {"path", "bytes", "layers", "name", "bits", "encoding", "notes"};
-    std::error_code code;
-    const auto bytes = std::int64_t(std::filesystem::file_size(options.output, code));
-    output.json = {{"path", options.output}, {"format", kReport}, {"bytes", bytes}, {"layers", json::array()}, {"notes", json::array()}};
-    for (const ReportLayer &layer : content.layers)
-        output.json["layers"].push_back({{"name", layer.name}, {"bits", layer.bits},
-                                         {"encoding", layer.method + ", input " + layer.activation}});
-    output.text = options.output + ": report, " + byteSize(double(bytes)) + "\n";
-    return output;
+            command += name + shellWord(*value);
+    evidence->commands.push_back(command + " --format " + options.format + " -o " + shellWord(options.output));
+    return std::shared_ptr<const ExportEvidence>(std::move(evidence));
 }
 
 Result<Output> exportTo(const Options &options, Console &console)
 {
-    if (options.format == kReport)
-        return report(options, console);
-    if (!options.data.empty() || !options.session.empty())
+    const bool document = findExporter(options.format)->document;
+    if (!document && (!options.data.empty() || !options.session.empty()))
         return fail(ErrorKind::Invalid, std::string(options.data.empty() ? "--session" : "--data") + ", only the report reads it; leave it out for --format " + options.format);
+    BW_CHECK(notOver(options.model, options.output));
+    std::unique_ptr<SessionStore> store;
+    if (!options.session.empty()) {
+        BW_ASSIGN(store, SessionStore::open(options.session, false));
+    }
     BW_ASSIGN(const auto network, Network::open(options.model, console.job()));
-    BW_ASSIGN(const auto assignment, readAssignment(*network, options.config, console));
-    // says what is not calibrated
-    BW_CHECK(Simulation::make(network, assignment.resolved, assignment.config.foldBatchNorm));
+    BW_ASSIGN(auto assignment, readAssignment(*network, options.config, console));
+    std::shared_ptr<const ExportEvidence> evidence;
+    if (document) {
+        BW_ASSIGN(evidence, evidenceFor(options, network, assignment, store.get(), console));
+    } else {   // says what is not calibrated
+        BW_CHECK(Simulation::make(network, assignment.resolved, assignment.config.foldBatchNorm));
+    }
     BW_ASSIGN(const auto report, exportModel({network, assignment.config, assignment.resolved, {}}, options.format, options.output,
-                                             exampleFor(network->summary()), console.job()));
+                                             exampleFor(network->summary()), console.job(), evidence));
     TextTable table({{"layer"}, {"bits", TextTable::Align::Right}, {"encoding"}});
     Output output;
     output.firstKeys = {"path", "bytes", "layers", "name", "bits", "encoding", "notes"};
@@ -146,7 +155,6 @@ Work declareExport(CLI::App &app)
     std::vector<std::string> formats;
     for (const auto &exporter : exporters())
         formats.push_back(exporter.id);
-    formats.push_back(kReport);
     app.add_option("MODEL", options->model, "Network file")->required();
     app.add_option("--config", options->config, "Assignment; without it the float network is written");
     app.add_option("--format", options->format, "File format")->required()->check(CLI::IsMember(formats));

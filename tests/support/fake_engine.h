@@ -3,6 +3,7 @@
 
 #include "catalog/recipes.h"
 #include "cost/size_model.h"
+#include "report/report_content.h"
 #include "session/engine_api.h"
 
 #include <algorithm>
@@ -217,6 +218,58 @@ inline std::shared_ptr<const ModelSummary> fakeModel()
     return model;
 }
 
+/// One format of each kind: edits what is there, codes only, floats only, a page.
+inline std::vector<ExportFormat> fakeFormats()
+{
+    return {{"onnx", "ONNX", ".onnx", {true, true, false, true, 1, 16, true, {2, 4, 8, 16}}, "Runs anywhere."},
+            {"torchscript", "TorchScript", ".pt", {true, true, true, true, 1, 16, false}, "Runs in LibTorch."},
+            {"pt2", "PyTorch .pt2", ".pt2", {true, true, true, true, 1, 16, false}, "Runs in PyTorch."},
+            {"pack", "Pack", ".pack", {true, true, true, true, 1, 16, true, {}, true, false}, "Small."},
+            {"state_dict", "State dict", ".pth", {true, true, true, true, 1, 16, false, {}, false, false}, "Weights."},
+            {"report", "Report", ".html", {true, true, true, true, 1, 32}, "To read.", true}};
+}
+
+/// What a report of a network with these layers says; of another network the names differ.
+inline std::shared_ptr<const ReportContent> fakeReport(const ModelSummary &model)
+{
+    auto content = std::make_shared<ReportContent>();
+    content->file = model.path;
+    content->sha256 = model.sha256;
+    content->versions = "bitwright 0.0.0";
+    content->created = "2026-01-31T12:00:00Z";
+    content->floatBytes = floatSizeBytes(model);
+    content->bytes = content->floatBytes / 8;
+    content->assignment = R"({"schema": "bitwright/assignment/1"})";
+    content->commands = {"bitwright-cli export 'net.pt2' --format report -o 'net.html'"};
+    for (const LayerInfo &info : model.layers) {
+        ReportLayer row;
+        row.name = info.name;
+        row.op = info.op;
+        row.method = "uniform";
+        row.bits = 4;
+        row.parameters = info.parameters();
+        row.activation = "uniform, 8 bits";
+        row.plots.push_back({Histogram{-1, 1, {1, 4, 9, 16, 9, 4, 1}}, {-0.9, -0.3, 0.3, 0.9}, "weight, uniform, 4 bits"});
+        row.plots.push_back({Histogram{0, 3, {40, 20, 10, 5, 2, 1}}, {0, 1, 2, 3}, "input, uniform, 2 bits"});
+        content->layers.push_back(row);
+    }
+    for (int bits = 2; bits <= 8; ++bits) {
+        TrialRecord trial;
+        trial.id = bits;
+        trial.metric = "top1";
+        trial.value = 0.5 + 0.06 * bits;
+        trial.low = trial.value - 0.02;
+        trial.high = trial.value + 0.02;
+        trial.sizeBytes = content->floatBytes * bits / 32;
+        trial.samples = 2000;
+        trial.data = "sample:test";
+        content->trials.push_back(trial);
+    }
+    content->measured = true;
+    content->accuracy = content->trials[2];
+    return content;
+}
+
 /// An engine without arithmetic. By itself it only records what is asked; with `automatic` it answers every request at
 /// once with believable values, on the caller's thread. `emitFromThread` sends any event as the engine would.
 class FakeEngine : public EngineApi {
@@ -226,8 +279,11 @@ public:
     std::vector<JobId> cancelled;
     std::map<JobId, bool> paused;
     std::string session;
+    std::vector<ExportFormat> formats = fakeFormats();
+    std::vector<InputNeed> inputs{InputNeed{{"x", {-1, 1, 28, 28}, "float32"}, true, 0, false, {1, 1, 28, 28}, {}, 0, 0, {}, false, false}};
 
     [[nodiscard]] const Catalog &catalog() const override { return m_catalog; }
+    [[nodiscard]] const std::vector<ExportFormat> &exportFormats() const override { return formats; }
 
     JobId submit(Request request) override
     {
@@ -502,6 +558,42 @@ private:
         emitEvent(event);
         m_data = true;
     }
+    /// Four samples of every input that `inputs` names, counting up; classes where the spec is no random one.
+    void reply(JobId job, const DataPreviewRequest &request)
+    {
+        DataPreviewReady event;
+        event.job = job;
+        event.request = request;
+        for (const InputNeed &need : inputs) {
+            InputSamples shown;
+            shown.name = need.info.name;
+            shown.dtype = need.info.dtype;
+            shown.shape = need.guess;
+            if (need.batchAxis >= 0)
+                shown.shape.erase(shown.shape.begin() + need.batchAxis);
+            shown.shown = shown.shape;
+            shown.shared = need.shared;
+            shown.picture = shown.shape.size() == 3;
+            std::size_t count = 1;
+            for (const std::int64_t size : shown.shape)
+                count *= std::size_t(size);
+            for (int sample = 0; sample < (shown.shared ? 1 : 4); ++sample) {
+                std::vector<float> values(count);
+                for (std::size_t i = 0; i < count; ++i)
+                    values[i] = need.isWhole() ? float((i + std::size_t(sample)) % 100) : float(std::sin(0.1 * double(i) + sample));
+                shown.samples.push_back(std::move(values));
+            }
+            event.inputs.push_back(std::move(shown));
+        }
+        if (!isRandomData(request.spec)) {
+            event.labels = {9, 2, 1, 1};
+            event.classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+        }
+        event.outputs = {{"logits", {4, 10}, -3, 8, 0}};
+        for (const std::int64_t best : {9, 2, 1, 6})
+            event.answers.push_back({{{best, 0.91}, {(best + 1) % 10, 0.05}, {(best + 2) % 10, 0.01}}, -3, 8, 0.5});
+        emitEvent(event);
+    }
     void reply(JobId job, const StatisticsRequest &)
     {
         if (!m_model)
@@ -558,42 +650,6 @@ private:
                 if (layer.status == LayerStatus::Quantizable)
                     emitEvent(SweepPoint{job, layer.name, bits, 0.93 - 0.3 / (bits * bits), -0.3 / (bits * bits), 6.02 * bits, 200000});
             }
-    /// Four samples of every input that `inputs` names, counting up; classes where the spec is no random one.
-    void reply(JobId job, const DataPreviewRequest &request)
-    {
-        DataPreviewReady event;
-        event.job = job;
-        event.request = request;
-        for (const InputNeed &need : inputs) {
-            InputSamples shown;
-            shown.name = need.info.name;
-            shown.dtype = need.info.dtype;
-            shown.shape = need.guess;
-            if (need.batchAxis >= 0)
-                shown.shape.erase(shown.shape.begin() + need.batchAxis);
-            shown.shown = shown.shape;
-            shown.shared = need.shared;
-            shown.picture = shown.shape.size() == 3;
-            std::size_t count = 1;
-            for (const std::int64_t size : shown.shape)
-                count *= std::size_t(size);
-            for (int sample = 0; sample < (shown.shared ? 1 : 4); ++sample) {
-                std::vector<float> values(count);
-                for (std::size_t i = 0; i < count; ++i)
-                    values[i] = need.isWhole() ? float((i + std::size_t(sample)) % 100) : float(std::sin(0.1 * double(i) + sample));
-                shown.samples.push_back(std::move(values));
-            }
-            event.inputs.push_back(std::move(shown));
-        }
-        if (!isRandomData(request.spec)) {
-            event.labels = {9, 2, 1, 1};
-            event.classes = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
-        }
-        event.outputs = {{"logits", {4, 10}, -3, 8, 0}};
-        for (const std::int64_t best : {9, 2, 1, 6})
-            event.answers.push_back({{{best, 0.91}, {(best + 1) % 10, 0.05}, {(best + 2) % 10, 0.01}}, -3, 8, 0.5});
-        emitEvent(event);
-    }
         }
     }
     void reply(JobId job, const FineTuneRequest &request)
@@ -638,7 +694,10 @@ private:
         event.job = job;
         event.path = request.path;
         event.bytes = 151234;
-        event.verified = request.verify;
+        const auto format = std::ranges::find(formats, request.format, &ExportFormat::id);
+        if (m_model && format != formats.end() && format->document)
+            event.report = fakeReport(*m_model);
+        event.verified = request.verify && !event.report;
         event.runtime = "ONNX Runtime 1.32";
         event.maxAbsDifference = 4.8e-7;
         event.top1Agreement = 1;

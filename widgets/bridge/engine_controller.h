@@ -40,6 +40,7 @@ public:
 
     [[nodiscard]] const Results &results() const { return m_results; }
     [[nodiscard]] const Catalog &catalog() const { return m_engine.catalog(); }
+    [[nodiscard]] const std::vector<ExportFormat> &exportFormats() const { return m_engine.exportFormats(); }
     [[nodiscard]] JobsModel *jobs() const { return m_jobs; }
     [[nodiscard]] LogModel *log() const { return m_log; }
     [[nodiscard]] const DataSelection &data() const { return m_data; }
@@ -56,11 +57,11 @@ public:
     // ---- what may be asked; each returns at once ----
     JobId openModel(const QString &path);
     JobId openData(const DataSelection &data);
-    JobId collectStatistics();
     /// The first samples of a --data SPEC and what the network says about them, for the eye; supersedes the last.
     JobId previewData(const std::string &spec);
     /// Nobody waits for it any more.
     void cancelDataPreview();
+    JobId collectStatistics();
     /// The present configuration on the whole evaluation data; supersedes a running evaluation.
     JobId evaluate();
     JobId calibrate();
@@ -102,10 +103,10 @@ signals:
     /// `cut` are the smaller networks that the session holds of it.
     void modelOpened(const std::shared_ptr<const bitwright::ModelSummary> &model, const bitwright::Document::Networks &cut = {});
     void dataOpened(const bitwright::DataOpened &event);
-    void statisticsReady(const bitwright::StatisticsReady &event);
     void dataPreviewReady(const bitwright::DataPreviewReady &event);
     /// The data that was looked at last cannot be opened; one sentence says why.
     void dataPreviewFailed(const QString &why);
+    void statisticsReady(const bitwright::StatisticsReady &event);
     void previewReady(const bitwright::PreviewReady &event);
     /// The preview of a site could not be made; one sentence says why.
     void previewFailed(const std::string &layer, bitwright::Role role, const QString &why);
@@ -161,8 +162,8 @@ private:
     void handle(const JobEnded &event);
     void handle(const ModelOpened &event);
     void handle(const DataOpened &event);
-    void handle(const StatisticsReady &event);
     void handle(const DataPreviewReady &event);
+    void handle(const StatisticsReady &event);
     void handle(const PreviewReady &event);
     void handle(const PruneReady &event);
     void handle(const CalibrationReady &event);

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "panels/export_dialog.h"
 
+#include "base/replace_file.h"
+#include "config/export_limits.h"
 #include "models/jobs_model.h"
+#include "report/report_pdf.h"
+#include "report/report_text.h"
+#include "util/background.h"
+#include "util/elided_label.h"
 #include "util/format.h"
 #include "util/table_text.h"
 #include "util/theme.h"
 
 #include <QCheckBox>
 #include <QComboBox>
+#include <QDesktopServices>
 #include <QDialogButtonBox>
 #include <QFileDialog>
 #include <QFileInfo>
@@ -19,8 +26,10 @@
 #include <QProgressBar>
 #include <QPushButton>
 #include <QTableView>
+#include <QUrl>
 
 #include <algorithm>
+#include <initializer_list>
 
 namespace bitwright {
 
@@ -61,18 +70,28 @@ void ExportModel::setResult(const std::optional<ExportReady> &result)
         emit dataChanged(index(0, 0), index(rowCount() - 1, ColumnCount - 1));
 }
 
-QString ExportModel::plannedEncoding(const QuantSpec &spec)
+void ExportModel::setFormat(const ExportFormat &format)
+{
+    m_format = format;
+    setResult(std::nullopt);
+}
+
+QString ExportModel::plannedEncoding(const ExportFormat &format, const QuantSpec &spec)
 {
     if (spec.isFloat())
         return tr("float32");
-    // ONNX has integers of 2, 4, 8 and 16 bits; any other width goes into the next one.
-    const int stored = spec.bits <= 2 ? 2 : spec.bits <= 4 ? 4 : spec.bits <= 8 ? 8 : 16;
+    const ExportCapabilities &can = format.capabilities;
+    if (!can.integerWeights)
+        return tr("float32 on %1-bit levels").arg(spec.bits);
+    if (can.widths.empty())
+        return counted(spec.bits, tr("codes of %1 bit"), tr("codes of %1 bits"));
+    const int stored = storedWidth(format, spec.bits);
     const QString type = (boolParam(spec.options, "symmetric", true) && boolParam(spec.options, "signed", true))
                              ? QStringLiteral("INT%1").arg(stored)
                              : QStringLiteral("UINT%1").arg(stored);
-    // Of other methods the grid itself decides; shared values have no integer type there.
+    // Of other methods the grid itself decides.
     if (spec.method != "uniform")
-        return tr("%1 if evenly spaced, else float32").arg(type);
+        return tr("%1 if evenly spaced, else codebook").arg(type);
     return stored == spec.bits ? type : tr("%1 with Clip").arg(type);
 }
 
@@ -107,7 +126,7 @@ QVariant ExportModel::data(const QModelIndex &index, int role) const
     case Layer: return toQString(name);
     case WeightBits: return bitsText(m_document.spec(name, Role::Weight));
     case ActivationBits: return bitsText(m_document.spec(name, Role::Activation));
-    case Encoding: return written ? toQString(written->encoding) : plannedEncoding(*m_document.spec(name, Role::Weight));
+    case Encoding: return written ? toQString(written->encoding) : plannedEncoding(m_format, *m_document.spec(name, Role::Weight));
     case MaxDifference: return agreement ? formatReal(agreement->maxAbsDifference, 2) : QStringLiteral("–");
     case DifferingLevels: return agreement ? QLocale().toString(qint64(agreement->differingLevels)) : QStringLiteral("–");
     default: return {};
@@ -132,57 +151,87 @@ QVariant ExportModel::headerData(int section, Qt::Orientation orientation, int r
     }
 }
 
-namespace {
-
-/// What the engine writes, ONNX first (README: formats).
-struct Format {
-    const char *id, *suffix;
-    QString title;
-};
-
-const std::vector<Format> &formats()
-{
-    static const std::vector<Format> table{
-        {"onnx", "onnx", ExportDialog::tr("ONNX with QuantizeLinear and DequantizeLinear")},
-        {"torchscript", "pt", ExportDialog::tr("TorchScript with quantizing operators")},
-        {"pt2", "pt2", ExportDialog::tr("PyTorch .pt2 with quantizing operators")},
-        {"pack", "pack", ExportDialog::tr("Pack of quantized weights, as small as it gets")},
-        {"state_dict", "pth", ExportDialog::tr("State dict of quantized weights")},
-    };
-    return table;
-}
-
-} // namespace
-
 ExportDialog::ExportDialog(Document &document, EngineController &controller, QWidget *parent)
-    : QDialog(parent), m_document(document), m_controller(controller), m_model(new ExportModel(document, this)),
-      m_format(new QComboBox), m_path(new QLineEdit), m_verify(new QCheckBox(tr("Run the written file and compare"))),
-      m_table(new QTableView), m_summary(new QLabel), m_notes(new QLabel), m_verdict(new QLabel), m_progress(new QProgressBar)
+    : QDialog(parent), m_document(document), m_controller(controller), m_model(new ExportModel(document, this)), m_form(new QFormLayout),
+      m_format(new QComboBox), m_about(new ElidedLabel), m_path(new QLineEdit), m_verify(new QCheckBox(tr("Run the written file and compare"))),
+      m_pdf(new QCheckBox(tr("Also as PDF"))), m_table(new QTableView), m_summary(new QLabel), m_notes(new QLabel), m_verdict(new QLabel),
+      m_progress(new QProgressBar)
 {
     setWindowTitle(tr("Export"));
     setAccessibleName(tr("Export"));
     setAttribute(Qt::WA_DeleteOnClose);
     auto *layout = new QVBoxLayout(this);
     layout->setSpacing(10);
+    makeForm();
+    layout->addLayout(m_form);
+    makeTable();
+    layout->addWidget(m_summary);
+    layout->addWidget(m_table, 1);
+    for (QLabel *label : {m_notes, m_verdict}) {
+        label->setTextFormat(Qt::PlainText);
+        label->setWordWrap(true);
+        label->setTextInteractionFlags(Qt::TextSelectableByMouse);
+        layout->addWidget(label);
+    }
+    m_summary->setAccessibleName(tr("Size of the export"));
+    m_notes->setAccessibleName(tr("What the format cannot express"));
+    m_verdict->setAccessibleName(tr("Result of the comparison"));
+    m_progress->setAccessibleName(tr("Progress of the export"));
+    m_progress->setRange(0, 1000);
+    layout->addWidget(m_progress);
+    makeButtons();
+    connect(m_path, &QLineEdit::textChanged, this, &ExportDialog::updateState);
+    connect(m_pdf, &QCheckBox::toggled, this, &ExportDialog::updateState);
+    connect(m_format, &QComboBox::currentIndexChanged, this, &ExportDialog::followFormat);
+    connect(&controller, &EngineController::exportReady, this, &ExportDialog::showResult);
+    connect(&controller, &EngineController::jobEnded, this, &ExportDialog::onEnded);
+    connect(&controller, &EngineController::jobProgress, this, &ExportDialog::onProgress);
+    connect(&controller, &EngineController::evaluationReady, this, [this] {
+        if (m_model->hasResult())
+            return;   // its notes are about what was written
+        showPlan();
+    });
+    connect(&document, &Document::changed, this, &ExportDialog::showPlan);
+    connect(&document, &Document::modelChanged, this, &QDialog::reject);
+    resize(820, 600);
+    m_suggested = suggestedPath();
+    setPath(m_suggested);
+    followFormat();
+}
 
-    auto *form = new QFormLayout;
-    for (const Format &format : formats())
-        m_format->addItem(format.title, QString::fromLatin1(format.id));
+ExportDialog::~ExportDialog()
+{
+    *m_stopPdf = true;   // a PDF that nobody waits for is not written any more
+}
+
+void ExportDialog::makeForm()
+{
+    for (const ExportFormat &format : m_controller.exportFormats())
+        m_format->addItem(toQString(format.title), toQString(format.id));
     m_format->setAccessibleName(tr("Format"));
+    m_about->setAccessibleName(tr("What the format is"));
+    m_about->setTextFormat(Qt::PlainText);
+    m_about->setForegroundRole(QPalette::PlaceholderText);
     auto *pathRow = new QHBoxLayout;
     m_path->setAccessibleName(tr("File to write"));
     auto *browseButton = new QPushButton(tr("Browse…"));
+    browseButton->setAutoDefault(false);
     connect(browseButton, &QPushButton::clicked, this, &ExportDialog::browse);
     pathRow->addWidget(m_path, 1);
-    browseButton->setAutoDefault(false);
     pathRow->addWidget(browseButton);
-    form->addRow(tr("Format"), m_format);
-    form->addRow(tr("File"), pathRow);
     m_verify->setChecked(true);
     m_verify->setToolTip(tr("Runs the file in ONNX Runtime, PyTorch or LibTorch where it is installed, else in Bitwright's own reader, on 256 samples"));
-    form->addRow(QString(), m_verify);
-    layout->addLayout(form);
+    m_pdf->setChecked(true);
+    m_pdf->setToolTip(tr("The same on paper: a PDF of the same name beside the page"));
+    m_form->addRow(tr("Format"), m_format);
+    m_form->addRow(QString(), m_about);
+    m_form->addRow(tr("File"), pathRow);
+    m_form->addRow(QString(), m_verify);
+    m_form->addRow(QString(), m_pdf);
+}
 
+void ExportDialog::makeTable()
+{
     m_table->setModel(m_model);
     m_table->setAccessibleName(tr("Layers of the export"));
     m_table->setSelectionBehavior(QAbstractItemView::SelectRows);
@@ -197,43 +246,47 @@ ExportDialog::ExportDialog(Document &document, EngineController &controller, QWi
         m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 34 : 8),
                                                  m_table->horizontalHeader()->sectionSizeHint(column) + 8));
     addCopyActions(m_table, QStringLiteral("export"));
-    layout->addWidget(m_summary);
-    layout->addWidget(m_table, 1);
-    for (QLabel *label : {m_notes, m_verdict}) {
-        label->setWordWrap(true);
-        label->setTextInteractionFlags(Qt::TextSelectableByMouse);
-        layout->addWidget(label);
-    }
-    m_summary->setAccessibleName(tr("Size of the export"));
-    m_notes->setAccessibleName(tr("What is approximated"));
-    m_verdict->setAccessibleName(tr("Result of the comparison"));
-    m_progress->setAccessibleName(tr("Progress of the export"));
-    m_progress->setRange(0, 1000);
-    layout->addWidget(m_progress);
+}
 
+void ExportDialog::makeButtons()
+{
     auto *buttons = new QDialogButtonBox;
     buttons->setAccessibleName(tr("Export or close"));
     m_export = buttons->addButton(tr("Export"), QDialogButtonBox::ActionRole);
-    m_export->setDefault(true);
+    m_cancel = buttons->addButton(tr("Cancel"), QDialogButtonBox::ActionRole);
+    m_cancel->setToolTip(tr("Stops the export; the file stays as it was"));
+    m_open = buttons->addButton(tr("Open"), QDialogButtonBox::ActionRole);
+    m_open->setToolTip(tr("Shows what was written in the program for such files"));
     m_close = buttons->addButton(QDialogButtonBox::Close);
     m_export->setDefault(true);   // Return in the file's box exports
-    m_close->setAutoDefault(false);
-    layout->addWidget(buttons);
+    for (QPushButton *button : {m_cancel, m_open, m_close})
+        button->setAutoDefault(false);
+    m_open->hide();
+    layout()->addWidget(buttons);
     connect(m_export, &QPushButton::clicked, this, &ExportDialog::start);
+    connect(m_cancel, &QPushButton::clicked, this, &ExportDialog::cancel);
+    connect(m_open, &QPushButton::clicked, this, [this] { QDesktopServices::openUrl(QUrl::fromLocalFile(m_ours.value(0))); });
     connect(buttons, &QDialogButtonBox::rejected, this, &QDialog::reject);
-    connect(m_path, &QLineEdit::textChanged, this, &ExportDialog::updateState);
-    connect(m_format, &QComboBox::currentIndexChanged, this, &ExportDialog::followFormat);
-    connect(&controller, &EngineController::exportReady, this, &ExportDialog::showResult);
-    connect(&controller, &EngineController::jobEnded, this, &ExportDialog::onEnded);
-    connect(&controller, &EngineController::jobProgress, this, &ExportDialog::onProgress);
-    connect(&document, &Document::changed, this, &ExportDialog::showPlan);
-    connect(&document, &Document::modelChanged, this, &QDialog::reject);
-    resize(820, 600);
-    if (document.model()) {
-        const QFileInfo source(toQString(document.model()->path));
-        setPath(source.path() + QChar(u'/') + source.completeBaseName() + QStringLiteral("-quantized.onnx"));
-    }
-    showPlan();
+}
+
+const ExportFormat *ExportDialog::format() const
+{
+    const auto &formats = m_controller.exportFormats();
+    const auto found = std::ranges::find(formats, m_format->currentData().toString().toStdString(), &ExportFormat::id);
+    return found == formats.end() ? nullptr : &*found;
+}
+
+void ExportDialog::setFormat(const QString &id)
+{
+    if (!isWriting())
+        m_format->setCurrentIndex(m_format->findData(id));
+}
+
+void ExportDialog::setDocument()
+{
+    const auto &formats = m_controller.exportFormats();
+    if (const auto found = std::ranges::find(formats, true, &ExportFormat::document); found != formats.end())
+        setFormat(toQString(found->id));
 }
 
 void ExportDialog::setPath(const QString &path)
@@ -241,84 +294,146 @@ void ExportDialog::setPath(const QString &path)
     m_path->setText(path);
 }
 
-/// The file's ending follows the format; a name of the user's own keeps all but its ending.
+QString ExportDialog::suggestedPath() const
+{
+    const ExportFormat *chosen = format();
+    if (!chosen || !m_document.model())
+        return {};
+    const QFileInfo source(toQString(m_document.model()->path));
+    return source.path() + QChar(u'/') + source.completeBaseName() + (chosen->document ? QStringLiteral("-report") : QStringLiteral("-quantized")) +
+           toQString(chosen->suffix);
+}
+
+/// A name of the user's own keeps all but its ending.
 void ExportDialog::followFormat()
 {
-    const QString suffix = QString::fromLatin1(formats()[std::size_t(m_format->currentIndex())].suffix);
-    const QString path = m_path->text();
-    for (const Format &format : formats()) {
-        const QString ending = QChar(u'.') + QString::fromLatin1(format.suffix);
-        if (path.endsWith(ending)) {
-            setPath(path.chopped(ending.size()) + QChar(u'.') + suffix);
-            break;
-        }
+    const ExportFormat *chosen = format();
+    if (!chosen)
+        return;
+    m_model->setFormat(*chosen);
+    const QString path = m_path->text(), suggested = m_suggested;
+    m_suggested = suggestedPath();
+    for (const ExportFormat &each : m_controller.exportFormats()) {
+        const QString ending = toQString(each.suffix);
+        if (path == suggested)
+            setPath(m_suggested);
+        else if (path.endsWith(ending))
+            setPath(path.chopped(ending.size()) + toQString(chosen->suffix));
+        else
+            continue;
+        break;
     }
+    m_about->setText(toQString(chosen->summary));
+    m_about->setToolTip(m_about->text());
+    m_form->setRowVisible(m_verify, !chosen->document);
+    m_form->setRowVisible(m_pdf, chosen->document);
+    for (const int column : {ExportModel::Encoding, ExportModel::MaxDifference, ExportModel::DifferingLevels})
+        m_table->setColumnHidden(column, chosen->document);
     showPlan();
 }
 
 void ExportDialog::browse()
 {
-    const QString suffix = QString::fromLatin1(formats()[std::size_t(m_format->currentIndex())].suffix);
+    const ExportFormat *chosen = format();
+    if (!chosen)
+        return;
+    const QString suffix = toQString(chosen->suffix).mid(1);
     auto *dialog = new QFileDialog(this, tr("Export as"), m_path->text(), QStringLiteral("%1 (*.%2)").arg(m_format->currentText(), suffix));
     dialog->setAttribute(Qt::WA_DeleteOnClose);
     dialog->setAcceptMode(QFileDialog::AcceptSave);
     dialog->setDefaultSuffix(suffix);
+    dialog->setOption(QFileDialog::DontConfirmOverwrite);   // the button asks, once
     connect(dialog, &QFileDialog::fileSelected, m_path, &QLineEdit::setText);
     dialog->open();
 }
 
 void ExportDialog::showPlan()
 {
+    const ExportFormat *chosen = format();
+    if (!chosen)
+        return;
     m_summary->setText(tr("%1 now, %2 as float").arg(formatBytes(double(m_document.cost().sizeBytes())),
                                                      formatBytes(double(m_document.floatSizeBytes()))));
-    int clipped = 0;
-    for (const auto &[name, config] : m_document.resolved()) {
-        for (const Role role : {Role::Weight, Role::Activation}) {
-            const QuantSpec &spec = config.of(role);
-            clipped += !spec.isFloat() && spec.bits != 2 && spec.bits != 4 && spec.bits != 8 && spec.bits != 16;
-        }
+    QStringList notes;
+    if (chosen->document) {
+        const auto &estimate = m_controller.results().estimate;
+        notes << (estimate && estimate->final ? tr("Accuracy that it will show: %1, %2.").arg(metricTitle(estimate->trial.metric),
+                                                                                                   formatMetric(estimate->trial.metric, estimate->trial.value, estimate->trial.low, estimate->trial.high))
+                                              : tr("This configuration is not measured yet: the report will say so. Evaluate first to have its accuracy on the page."));
+    } else if (m_document.quantizedLayers().empty()) {
+        notes << tr("Nothing is quantized: this writes the float network.");
     }
-    QString notes = m_document.quantizedLayers().empty() ? tr("Nothing is quantized: this writes the float network.") : QString();
-    if (clipped > 0 && m_format->currentIndex() == 0)
-        notes = counted(clipped, tr("%1 tensor has a width that ONNX lacks: it is stored in the next wider type, with a Clip; answers stay the same."), tr("%1 tensors have a width that ONNX lacks: they are stored in the next wider type, with a Clip; answers stay the same."));
-    m_notes->setText(notes);
+    const ExportLimits limits = exportLimits(*chosen, m_document.resolved());
+    for (const auto *sentences : {&limits.refused, &limits.changed})
+        for (const std::string &sentence : *sentences)
+            notes << toQString(sentence);
+    m_notes->setText(notes.join(QChar(u'\n')));
     m_notes->setVisible(!notes.isEmpty());
     m_verdict->hide();
+    m_open->hide();
     updateState();
 }
 
-bool ExportDialog::mayWrite(const QString &path)
+QStringList ExportDialog::files() const
 {
-    const QFileInfo file(path);
-    if (!file.isFile() || path == m_ours)
-        return true;
-    if (m_document.model() && file == QFileInfo(toQString(m_document.model()->path))) {
-        setVerdict(tr("%1 is the network that is open; choose another name.").arg(file.fileName()), signalColours(palette()).bad);
-        return false;
+    const QString path = m_path->text().trimmed();
+    const ExportFormat *chosen = format();
+    if (!chosen || !chosen->document || !m_pdf->isChecked())
+        return {path};
+    const QString suffix = toQString(chosen->suffix);
+    return {path, (path.endsWith(suffix) ? path.chopped(suffix.size()) : path) + QStringLiteral(".pdf")};
+}
+
+bool ExportDialog::mayWrite()
+{
+    QStringList there;
+    for (const QString &path : files()) {
+        const QFileInfo file(path);
+        if (!file.isFile())
+            continue;
+        if (m_document.model() && !notOver(m_document.model()->path, path.toStdString())) {
+            setVerdict(tr("%1 is the network that is open; choose another name.").arg(file.fileName()), signalColours(palette()).bad);
+            return false;
+        }
+        if (!m_ours.contains(path))
+            there << file.fileName();
     }
-    if (m_mayReplace == path)
+    if (there.isEmpty() || m_mayReplace == files())
         return true;
-    m_mayReplace = path;
-    setVerdict(tr("%1 is there already. Press Replace to write over it.").arg(file.fileName()), signalColours(palette()).warning);
+    m_mayReplace = files();
+    setVerdict(counted(there.size(), tr("%2 is there already. Press Replace to write over it."), tr("%2 are there already. Press Replace to write over them."))
+                   .arg(there.join(tr(" and "))), signalColours(palette()).warning);
     updateState();
     return false;
 }
 
 void ExportDialog::start()
 {
-    if (!mayWrite(m_path->text().trimmed()))
+    const ExportFormat *chosen = format();
+    if (!chosen || !mayWrite())
         return;
     ExportRequest request;
     request.config = m_document.config();
     request.weights = m_document.state().weights;
-    request.format = m_format->currentData().toString().toStdString();
-    request.path = m_path->text().trimmed().toStdString();
-    request.verify = m_verify->isChecked();
+    request.format = chosen->id;
+    request.path = files()[0].toStdString();
+    request.verify = m_verify->isChecked() && !chosen->document;
+    if (chosen->document)
+        request.trials = m_controller.results().trials;
     m_model->setResult(std::nullopt);
     m_verdict->hide();
+    m_open->hide();
     m_progress->setValue(0);
+    m_progress->setFormat(QString());
     m_job = m_controller.exportModel(request);
     updateState();
+}
+
+void ExportDialog::cancel()
+{
+    if (m_job != 0)
+        m_controller.cancel(m_job);
+    *m_stopPdf = true;
 }
 
 void ExportDialog::onProgress(const JobProgress &progress)
@@ -343,18 +458,73 @@ void ExportDialog::showResult(const ExportReady &result)
 {
     if (result.job != m_job)
         return;
-    m_ours = toQString(result.path);
+    m_ours = QStringList{toQString(result.path)};
     m_mayReplace.clear();
     m_model->setResult(result);
-    m_summary->setText(tr("%1 written, %2 as float").arg(formatBytes(double(result.bytes)), formatBytes(double(m_document.floatSizeBytes()))));
+    if (!result.report)
+        m_summary->setText(tr("%1 written, %2 as float").arg(formatBytes(double(result.bytes)), formatBytes(double(m_document.floatSizeBytes()))));
     QStringList notes;
+    if (result.report)
+        for (const ReportFact &fact : reportFacts(*result.report))
+            if (fact.name == "Accuracy" || fact.name == "Calibration")
+                notes << toQString(fact.name + ": " + fact.text);
     for (const std::string &note : result.notes)
         notes << toQString(note);
     m_notes->setText(notes.join(QChar(u'\n')));
     m_notes->setVisible(!notes.isEmpty());
+    if (result.report && m_pdf->isChecked())
+        writePdf(result);
+    else
+        showWritten(result);
+}
+
+void ExportDialog::writePdf(const ExportReady &result)
+{
+    m_pdfRuns = true;
+    m_stopPdf = std::make_shared<std::atomic<bool>>(false);
+    m_progress->setRange(0, 0);   // how long is not known, and it is soon done
+    m_progress->setFormat(tr("PDF"));
+    const QString path = files().value(1);
+    const std::string model = m_document.model() ? m_document.model()->path : std::string();
+    inBackground<Status>(
+        this, [content = result.report, path = path.toStdString(), model, stop = m_stopPdf] {
+            return writeReportPdf(*content, path, model, [stop] { return stop->load(); });
+        },
+        [this, result, path](const Status &status) {
+            m_pdfRuns = false;
+            m_progress->setRange(0, 1000);
+            if (status) {
+                m_ours << path;
+                showWritten(result);
+            } else {
+                setVerdict(tr("The page was written, the PDF was not: %1").arg(toQString(status.error().message)), signalColours(palette()).bad);
+            }
+            updateState();
+        });
+    updateState();
+}
+
+void ExportDialog::showWritten(const ExportReady &result)
+{
     const SignalColours colours = signalColours(palette());
+    if (result.report) {
+        QStringList names;
+        for (const QString &path : m_ours)
+            names << QFileInfo(path).fileName();
+        setVerdict(tr("Written: %1.").arg(names.join(tr(" and "))), colours.good);
+        m_open->show();
+        return;
+    }
     if (!result.verified) {
         setVerdict(tr("Written; not compared."), palette().color(QPalette::WindowText));
+        return;
+    }
+    if (const ExportFormat *chosen = format(); chosen && !chosen->capabilities.operators && !chosen->capabilities.activations) {
+        setVerdict(result.differingLevels == 0
+                       ? tr("%1 reads every tensor as it is in the simulation.").arg(toQString(result.runtime))
+                       : tr("%1 reads values that differ from the simulation, %2 of them, first in %3.")
+                             .arg(toQString(result.runtime), QLocale().toString(qint64(result.differingLevels)), toQString(result.firstDifferingLayer)),
+                   result.differingLevels == 0 ? colours.good : colours.bad);
         return;
     }
     QString text = tr("%1 agrees on %2 of the answers; largest difference %3, %4 differing levels.")
@@ -379,10 +549,13 @@ void ExportDialog::onEnded(quint64 job, JobOutcome outcome, const Error &error)
 
 void ExportDialog::updateState()
 {
-    const QString path = m_path->text().trimmed();
-    m_export->setText(!path.isEmpty() && m_mayReplace == path ? tr("Replace") : tr("Export"));
-    m_export->setEnabled(m_job == 0 && !m_path->text().trimmed().isEmpty() && m_document.model());
-    m_progress->setVisible(m_job != 0);
+    const bool writing = isWriting();
+    m_export->setText(!m_mayReplace.isEmpty() && m_mayReplace == files() ? tr("Replace") : tr("Export"));
+    m_export->setEnabled(!writing && !m_path->text().trimmed().isEmpty() && m_document.model() && format());
+    m_cancel->setVisible(writing);
+    m_progress->setVisible(writing);
+    for (QWidget *input : std::initializer_list<QWidget *>{m_format, m_path, m_verify, m_pdf})
+        input->setEnabled(!writing);
 }
 
 } // namespace bitwright

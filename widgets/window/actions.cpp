@@ -71,12 +71,13 @@ QAction *Actions::make(const QString &text, const QString &icon, const QKeySeque
 
 void Actions::makeFile()
 {
-    open = make(tr("&Open network…"), QStringLiteral("open"), QKeySequence::Open, tr("Open a trained network: .pt2 or TorchScript"));
+    open = make(tr("&Open network…"), QStringLiteral("open"), QKeySequence::Open, tr("Open a trained network: .pt2, TorchScript or ONNX, or a file of weights"));
     data = make(tr("&Data…"), QStringLiteral("data"), tr("Ctrl+D"), tr("Choose evaluation, calibration and training data"));
     openSession = make(tr("Open s&ession…"), {}, tr("Ctrl+Shift+O"), tr("Go on with a saved session"));
     saveSession = make(tr("&Save session as…"), QStringLiteral("save"), QKeySequence::Save, tr("Keep the session, with all its trials, in a file of your own"));
     importReport = make(tr("&Import Report…"), {}, {}, tr("Every layer of the file with its status and the reason"));
     exportModel = make(tr("&Export…"), QStringLiteral("export"), tr("Ctrl+E"), tr("Write the quantized network and check what was written"));
+    exportReport = make(tr("Export &Report…"), {}, tr("Ctrl+Shift+E"), tr("Write a page and a PDF about this configuration: layers, histograms with levels, trade-off, settings"));
     quit = make(tr("&Quit"), {}, QKeySequence(Qt::CTRL | Qt::Key_Q), {});
     quit->setMenuRole(QAction::QuitRole);
 }
@@ -130,6 +131,8 @@ void Actions::makeQuantize()
     cutChannels = make(tr("Remove pruned &channels"), {}, tr("Ctrl+Shift+X"), tr("Take out of the network what structured masks have emptied: the same answers from a smaller network"));
     connect(cutChannels, &QAction::triggered, &m_controller, &EngineController::cutChannels);
     presets = make(tr("Apply a &paper's assignment…"), {}, tr("Ctrl+Shift+P"), tr("Methods, bits and kept layers as a paper has them, on the whole network"));
+    takeStored = make(tr("Take the file's &quantization"), {}, {}, tr("Make what the file itself quantizes the assignment of the selected layers (of all, where none of them has any), to go on from it layer by layer"));
+    connect(takeStored, &QAction::triggered, this, [this] { m_document.takeStored(m_document.selection()); });
     makePolicy();
     allFloat = make(tr("Everything to &float"), {}, {}, tr("Back to the network as it was opened"));
     connect(allFloat, &QAction::triggered, this, [this] { m_document.setState({}, tr("Everything to float")); });
@@ -243,7 +246,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     file->addMenu(recentSessions);
     file->addAction(saveSession);
     file->addSeparator();
-    file->addActions({importReport, exportModel});
+    file->addActions({importReport, exportModel, exportReport});
     file->addSeparator();
     file->addAction(quit);
 
@@ -260,7 +263,7 @@ void Actions::fillMenus(QMenuBar *bar, QMenu *recentModels, QMenu *recentSession
     quantize->addActions(bits);
     quantize->addActions({fewerBits, moreBits});
     quantize->addSeparator();
-    quantize->addAction(presets);
+    quantize->addActions({presets, takeStored});
     quantize->addMenu(firstLastMenu);
     quantize->addMenu(shortcutsMenu);
     quantize->addSeparator();
@@ -322,7 +325,7 @@ void Actions::fillToolBar(QToolBar *bar)
 QList<QAction *> Actions::forLayers() const
 {
     QList<QAction *> actions = bits;
-    actions << fewerBits << moreBits << weights << activations << prune << selectAll << pinBaseline;
+    actions << fewerBits << moreBits << takeStored << weights << activations << prune << selectAll << pinBaseline;
     return actions;
 }
 
@@ -331,7 +334,7 @@ void Actions::update()
     const bool model = m_document.model() != nullptr;
     const bool measurable = model && m_controller.results().data.has_value();
     const bool selected = !m_document.selection().empty();
-    for (QAction *action : {data, saveSession, exportModel, importReport, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter,
+    for (QAction *action : {data, saveSession, exportModel, exportReport, importReport, selectAll, pinBaseline, weights, activations, foldBatchNorm, prune, filter,
                             presets, compare, compareNetwork})
         action->setEnabled(model);
     for (QMenu *menu : {firstLastMenu, shortcutsMenu})
@@ -349,6 +352,7 @@ void Actions::update()
         action->setEnabled(measurable);
     calibrate->setEnabled(measurable && !m_document.quantizedLayers().empty());
     fineTune->setEnabled(model && !m_controller.data().training.empty() && !m_controller.trainingJob());
+    takeStored->setEnabled(m_document.hasStored());
     cutChannels->setEnabled(!m_document.prunedLayers().empty());
     const bool changed = !m_document.state().weights.empty() || !(m_document.quantizedLayers().empty() && m_document.prunedLayers().empty());
     reestimate->setEnabled(measurable && changed && !m_document.config().foldBatchNorm);

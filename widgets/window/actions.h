@@ -24,9 +24,10 @@ class Actions : public QObject {
 public:
     Actions(Document &document, EngineController &controller, QMainWindow &window);
 
-    QAction *open, *data, *openSession, *saveSession, *exportModel, *importReport, *quit;
+    QAction *open, *data, *openSession, *saveSession, *exportModel, *exportReport, *importReport, *quit;
     QAction *undo, *redo, *pinBaseline, *clearBaseline, *selectAll;
     QAction *weights, *activations, *fewerBits, *moreBits, *foldBatchNorm, *allFloat, *prune, *cutChannels, *clearMasks;
+    QAction *takeStored{};
     QAction *presets, *compare, *compareNetwork;
     QMenu *firstLastMenu, *shortcutsMenu;   ///< the policy: what is kept out of low bits
     QList<QAction *> bits;   ///< float, 1 … 8

@@ -56,7 +56,7 @@ const char *const kSessionSuffix = "bitwright";
 
 QString modelFilter()
 {
-    return MainWindow::tr("Networks (*.pt2 *.pt *.pth *.ts);;All files (*)");
+    return MainWindow::tr("Networks (*.pt2 *.pt *.pth *.ts *.onnx *.safetensors);;All files (*)");
 }
 
 QString sessionFilter()
@@ -231,7 +231,11 @@ void MainWindow::setupActions()
         if (m_document.model())
             (new ImportReportDialog(*m_document.model(), this))->show();
     });
-    connect(m_actions->exportModel, &QAction::triggered, this, &MainWindow::showExport);
+    connect(m_actions->exportModel, &QAction::triggered, this, [this] { showExport(); });
+    connect(m_actions->exportReport, &QAction::triggered, this, [this] {
+        if (ExportDialog *dialog = showExport())
+            dialog->setDocument();
+    });
     connect(m_actions->prune, &QAction::triggered, this, [this] {
         if (!raiseOpen<PruneDialog>(this))
             (new PruneDialog(m_document, m_controller, this))->show();
@@ -345,10 +349,6 @@ void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model, con
     emit modelShown(true, {});
 }
 
-void MainWindow::updateTitle()
-{
-    const ModelSummary *model = m_document.model();
-    QString title = model ? QFileInfo(toQString(model->path)).fileName() : QString();
 /// Data can be chosen, or made up where the network tells all that is needed for it.
 void MainWindow::offerData()
 {
@@ -359,6 +359,10 @@ void MainWindow::offerData()
     m_messages->showOffer(tr("No data is open: only the weights can be looked at."), choices);
 }
 
+void MainWindow::updateTitle()
+{
+    const ModelSummary *model = m_document.model();
+    QString title = model ? QFileInfo(toQString(model->path)).fileName() : QString();
     if (model && !m_session.path().isEmpty() && !m_session.isRecovery())
         title += QStringLiteral(" – ") + QFileInfo(m_session.path()).fileName();
     setWindowTitle(title.isEmpty() ? tr("Bitwright") : tr("%1 – Bitwright").arg(title));
@@ -523,10 +527,15 @@ void MainWindow::saveSession()
     dialog->open();
 }
 
-void MainWindow::showExport()
+ExportDialog *MainWindow::showExport()
 {
-    if (m_document.model() && !raiseOpen<ExportDialog>(this))
-        (new ExportDialog(m_document, m_controller, this))->show();
+    if (!m_document.model())
+        return nullptr;
+    if (raiseOpen<ExportDialog>(this))
+        return findChild<ExportDialog *>();
+    auto *dialog = new ExportDialog(m_document, m_controller, this);
+    dialog->show();
+    return dialog;
 }
 
 void MainWindow::showData()

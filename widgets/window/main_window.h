@@ -14,6 +14,7 @@ namespace bitwright {
 
 class Actions;
 class ComparePanel;
+class ExportDialog;
 class JobsPanel;
 class LayersPanel;
 class MessageBar;
@@ -84,11 +85,12 @@ private:
     void findModel();
     void openSessionFile();
     void saveSession();
-    void showExport();
+    /// The open or newly opened dialog; null without a network.
+    ExportDialog *showExport();
     void showData();
+    void offerData();
     void showAbout();
     void restoreLayout();
-    void offerData();
     void applySession(const SessionContent &content, const QString &path);
     void onJobEnded(quint64 job, JobOutcome outcome, const Error &error);
 

@@ -3,6 +3,7 @@
 
 #include "engine/job_host.h"
 #include "engine/lane.h"
+#include "exporters/exporter.h"
 #include "quant/quantizer.h"
 
 #include <ATen/Parallel.h>
@@ -32,6 +33,8 @@ public:
 
     const Catalog &catalog() const override { return methodCatalog(); }
 
+    const std::vector<ExportFormat> &exportFormats() const override { return bitwright::exportFormats(); }
+
     JobId submit(Request request) override
     {
         const JobId id = ++m_lastId;
@@ -47,11 +50,11 @@ public:
         } else if (std::holds_alternative<WeightRequest>(*shared)) {
             job.tag = "weight";
             m_light.submit(std::move(job));
-        } else if (std::holds_alternative<PackSizeRequest>(*shared)) {
-            job.tag = "pack size";
-            m_light.submit(std::move(job));
         } else if (std::holds_alternative<DataPreviewRequest>(*shared)) {
             job.tag = "data preview";
+            m_light.submit(std::move(job));
+        } else if (std::holds_alternative<PackSizeRequest>(*shared)) {
+            job.tag = "pack size";
             m_light.submit(std::move(job));
         } else if (std::holds_alternative<CompareRequest>(*shared)) {
             job.tag = "compare";

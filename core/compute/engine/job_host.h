@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "engine/export_model.h"
 #include "engine/model_session.h"
 #include "session/engine_api.h"
 #include "store/session_store.h"
@@ -41,8 +42,8 @@ private:
     Status job(JobId id, const PackSizeRequest &request, const JobContext &context);
     Status job(JobId id, const CompareRequest &request, const JobContext &context);
     Status job(JobId id, const CompareNetworksRequest &request, const JobContext &context);
-
     Status job(JobId id, const DataPreviewRequest &request, const JobContext &context);
+
     /// The open network, or the one made of it by surgery that these weights belong to; an error where there is none.
     Result<std::shared_ptr<ModelSession>> session(const std::string &weights = {}) const;
     /// Makes a session of a network that surgery made; the newest data and the original come from `base`.
@@ -74,6 +75,10 @@ private:
                                               const JobContext &context);
     Result<NetworkCompared> trainCandidate(JobId id, const CompareNetworksRequest &request, const ModelConfig &calibrated, Metric metric,
                                            std::size_t index, const JobContext &context);
+    /// What a document about this model shows: statistics, trials, whether one of them measured it. Activations in
+    /// `model` have their values by now.
+    Result<std::shared_ptr<const ExportEvidence>> evidence(const ExportRequest &request, ModelSession &session, const ConfiguredModel &model,
+                                                           const JobContext &context);
     double floatValue(ModelSession &session, Metric metric, std::int64_t limit, const JobContext &context);
 
     const EngineOptions &m_options;

@@ -4,8 +4,6 @@
 #include "exporters/pack.h"
 #include "exporters/torch_exporters.h"
 
-#include "quant/quantizer.h"
-
 #include <ATen/ATen.h>
 
 #include <algorithm>
@@ -15,38 +13,20 @@ namespace bitwright {
 
 const std::vector<Exporter> &exporters()
 {
-    static const std::vector<Exporter> table{onnxQdqExporter(), torchscriptExporter(), pt2Exporter(), packExporter(), stateDictExporter()};
+    static const std::vector<Exporter> table{onnxQdqExporter(), torchscriptExporter(), pt2Exporter(), packExporter(), stateDictExporter(), reportExporter()};
     return table;
+}
+
+const std::vector<ExportFormat> &exportFormats()
+{
+    static const std::vector<ExportFormat> formats(exporters().begin(), exporters().end());
+    return formats;
 }
 
 const Exporter *findExporter(const std::string &id)
 {
     const auto found = std::ranges::find(exporters(), id, &Exporter::id);
     return found == exporters().end() ? nullptr : &*found;
-}
-
-std::vector<std::string> exportObstacles(const Exporter &exporter, const ExportInput &input)
-{
-    std::vector<std::string> obstacles;
-    const auto check = [&](const std::string &layer, const char *what, const QuantSpec &spec) {
-        if (spec.isFloat())
-            return;
-        if (spec.bits < exporter.capabilities.minimumBits || spec.bits > exporter.capabilities.maximumBits)
-            obstacles.push_back("layer " + layer + ", " + what + " of " + std::to_string(spec.bits) + " bits do not fit " +
-                                exporter.title);
-        else if (spec.method != "uniform" && !exporter.capabilities.codebook) {
-            // Other methods may still have a uniform grid; only the grid itself can tell.
-            auto quantizer = makeQuantizer(spec, {layer, Role::Activation, 0, false});
-            if (quantizer && (*quantizer)->calibrated() && !(*quantizer)->grid().uniform)
-                obstacles.push_back("layer " + layer + ", the levels of " + spec.method + " are not evenly spaced, which " +
-                                    exporter.title + " cannot express");
-        }
-    };
-    for (const auto &[layer, config] : input.config) {
-        check(layer, "weights", config.weight);
-        check(layer, "inputs", config.activation);
-    }
-    return obstacles;
 }
 
 at::Tensor survivors(const at::Tensor &weight, const Mask &mask)

@@ -3,14 +3,19 @@
 
 #include "base/job_context.h"
 #include "base/result.h"
+#include "catalog/export_format.h"
 #include "config/model_config.h"
 #include "graph/graph.h"
 
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace bitwright {
+
+struct ExportEvidence;   // exporters/report.h
+struct ReportContent;    // report/report_content.h
 
 /// What an exporter is given: copies and views that outlive the call.
 struct ExportInput {
@@ -21,6 +26,7 @@ struct ExportInput {
     ModelConfig assignment;                     ///< goes into the file as JSON
     std::vector<at::Tensor> example;            ///< one sample batch per input, to learn shapes that the graph leaves open
     std::string producerVersion;
+    std::shared_ptr<const ExportEvidence> evidence;   ///< what a document shows beside the network; null for other formats
 };
 
 struct ExportedLayer {
@@ -33,19 +39,11 @@ struct ExportReport {
     std::int64_t bytes = 0;
     std::vector<ExportedLayer> layers;
     std::vector<std::string> notes;             ///< what was approximated or widened, and why the file is as it is
+    std::shared_ptr<const ReportContent> document;   ///< what a document says; null for other formats
 };
 
-/// What a format can express; the dialog shows what it cannot before writing.
-struct ExportCapabilities {
-    bool uniform = false, codebook = false, masks = false;
-    bool perChannelWeights = false;
-    int minimumBits = 1, maximumBits = 16;
-    bool integerWeights = false;                ///< codes are stored, not their float values
-};
-
-struct Exporter {
-    std::string id, title, suffix;
-    ExportCapabilities capabilities;
+/// A format with the function that writes it.
+struct Exporter : ExportFormat {
     /// Writes beside `path`, reads it back, then renames. Unsupported lists every operator or layer it cannot write.
     Result<ExportReport> (*write)(const ExportInput &input, const std::string &path, const JobContext &context) = nullptr;
 };
@@ -53,12 +51,13 @@ struct Exporter {
 /// The table: order is the order in menus.
 const std::vector<Exporter> &exporters();
 const Exporter *findExporter(const std::string &id);
-/// What `exporter` cannot express of this assignment, one sentence each; empty when it can be written as it is.
-std::vector<std::string> exportObstacles(const Exporter &exporter, const ExportInput &input);
+/// The same table without the functions.
+const std::vector<ExportFormat> &exportFormats();
 
 /// The weight with NaN where the mask prunes: what a quantizer without stored values is fitted to.
 at::Tensor survivors(const at::Tensor &weight, const Mask &mask);
 
 Exporter onnxQdqExporter();
+Exporter reportExporter();
 
 } // namespace bitwright

@@ -34,7 +34,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
 
 Exporter pt2Exporter()
 {
-    return {"pt2", "PyTorch .pt2", ".pt2", {true, true, true, true, 1, 16, false}, write};
+    return {{"pt2", "PyTorch .pt2", ".pt2", {true, true, true, true, 1, 16, false},
+             "The network with quantizing operators; torch.export.load reads it."}, write};
 }
 
 } // namespace bitwright

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "exporters/report.h"
 
+#include "base/text_file.h"
+#include "cost/size_model.h"
 #include "exporters/output_file.h"
 #include "quant/preview.h"
+#include "report/report_html.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -85,24 +88,67 @@ Status addActivation(ReportLayer &row, const LayerBinding &binding, const LayerC
     return {};
 }
 
+/// All that is taken over as it is.
+ReportContent given(const ExportEvidence &evidence)
+{
+    ReportContent content;
+    content.weights = evidence.weights;
+    content.calibrated = evidence.calibrated;
+    content.calibrationData = evidence.calibrationData;
+    content.calibrationSamples = evidence.calibrationSamples;
+    content.measured = evidence.measured.has_value();
+    content.accuracy = evidence.measured.value_or(TrialRecord{});
+    content.trials = evidence.trials;
+    content.commands = evidence.commands;
+    content.seed = evidence.seed;
+    content.created = evidence.created;
+    return content;
+}
+
+Result<ExportReport> write(const ExportInput &input, const std::string &path, const JobContext &context)
+{
+    if (!input.evidence)
+        return fail(ErrorKind::Internal, path + ", a report needs to know what was measured");
+    BW_ASSIGN(ReportContent content, reportContent(input, *input.evidence, context));
+    const std::string html = reportHtml(content);
+    if (context.stopped())
+        return cancelled();
+    BW_CHECK(writeChecked(path, html, [&](const std::string &temporary) -> Status {
+        BW_ASSIGN(const std::string back, readTextFile(temporary, html.size()));
+        return back == html ? Status{} : fail(ErrorKind::Io, path + ", what was written reads back differently; check the disk");
+    }));
+    ExportReport report;
+    report.bytes = std::int64_t(html.size());
+    for (const ReportLayer &layer : content.layers)
+        report.layers.push_back({layer.name, layer.bits, layer.method + ", input " + layer.activation});
+    report.document = std::make_shared<const ReportContent>(std::move(content));
+    return report;
+}
+
 } // namespace
 
-Result<ReportContent> reportContent(const ExportInput &input, const ModelSummary &summary, const ModelConfig &config,
-                                    const ActivationStatistics &statistics, const JobContext &context)
+Exporter reportExporter()
+{
+    return {{"report", "Report", ".html", {true, true, true, true, 1, 32, false, {}, true, false},
+             "One page to read and pass on: the layers, their histograms with the levels, the trade-off, and how to repeat it.", true}, write};
+}
+
+Result<ReportContent> reportContent(const ExportInput &input, const ExportEvidence &evidence, const JobContext &context)
 {
     return guarded("the report cannot be made", ErrorKind::Internal, [&]() -> Result<ReportContent> {
         c10::NoGradGuard noGrad;
         if (!input.graph)
             return fail(ErrorKind::Internal, "nothing to report on");
-        const ModelCost cost = modelCost(summary, input.config, config.foldBatchNorm);
-        ReportContent content;
+        const ModelSummary &summary = evidence.summary;
+        const ModelCost cost = modelCost(summary, input.config, evidence.config.foldBatchNorm);
+        ReportContent content = given(evidence);
         content.file = summary.path;
         content.sha256 = summary.sha256;
         content.versions = input.producerVersion;
         content.floatBytes = floatSizeBytes(summary);
         content.bytes = cost.sizeBytes();
         content.otherBytes = cost.otherBits / 8;
-        content.assignment = configToJson(config).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+        content.assignment = configToJson(evidence.config).dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
         for (const LayerInfo &info : summary.layers) {
             if (context.stopped())
                 return cancelled();
@@ -127,8 +173,8 @@ Result<ReportContent> reportContent(const ExportInput &input, const ModelSummary
                         row.granularity = granularityOf(layer->second.weight);
                         BW_CHECK(addWeight(row, input, binding, layer->second));
                     }
-                    const auto seen = statistics.find(info.name);
-                    if (seen != statistics.end() && !layer->second.activation.isFloat())
+                    const auto seen = evidence.statistics.find(info.name);
+                    if (seen != evidence.statistics.end() && !layer->second.activation.isFloat())
                         BW_CHECK(addActivation(row, binding, layer->second, seen->second));
                     break;
                 }
@@ -137,11 +183,6 @@ Result<ReportContent> reportContent(const ExportInput &input, const ModelSummary
         }
         return content;
     });
-}
-
-Status writeReport(const ReportContent &content, const std::string &path)
-{
-    return writeChecked(path, reportHtml(content), [](const std::string &) -> Status { return {}; });
 }
 
 } // namespace bitwright

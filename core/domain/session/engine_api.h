@@ -2,12 +2,13 @@
 #pragma once
 
 #include "base/job_context.h"
+#include "catalog/export_format.h"
 #include "catalog/method_traits.h"
 #include "config/model_config.h"
 #include "grid/quant_grid.h"
 #include "network/model_summary.h"
-#include "stats/histogram.h"
 #include "session/data_preview.h"
+#include "stats/histogram.h"
 #include "trial/trial_record.h"
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 namespace bitwright {
 
 using JobId = std::uint64_t;
+struct ReportContent;
 
 // ---- what may be asked. Every request holds copies; the engine owns model, data and weights. ----
 
@@ -28,11 +30,11 @@ using JobId = std::uint64_t;
 struct OpenModelRequest { std::string path; };
 /// Opens data for calibration, evaluation and training, each a --data SPEC (cli.md). `training` may be empty.
 struct OpenDataRequest { std::string evaluation, calibration, training; };
-/// Weight histograms at once, then input-activation histograms streamed over the calibration data.
-struct StatisticsRequest {
 /// Light lane, newest wins: the first samples of a --data SPEC and what the network says about them. The data that is open
 /// stays what it is.
 struct DataPreviewRequest { std::string spec; std::int64_t samples = 8; };
+/// Weight histograms at once, then input-activation histograms streamed over the calibration data.
+struct StatisticsRequest {
     int bins = 512;
     std::int64_t samples = 512;
     std::string weights;               ///< "" for the float weights, else a weights state's name
@@ -113,11 +115,12 @@ struct FineTuneRequest {
 };
 struct ExportRequest {
     ModelConfig config;
-    std::string format = "onnx";       ///< onnx, torchscript, pt2, pack
+    std::string format = "onnx";       ///< id of a row of exportFormats()
     std::string path;
     std::string weights;
     bool verify = true;
     std::int64_t verifySamples = 256;
+    std::vector<TrialRecord> trials = {};   ///< of a document: what has been measured on this network
 };
 
 /// Light lane, newest wins: one weight's values for the picture of its mask, with a criterion's view of it.
@@ -188,19 +191,16 @@ struct ModelOpened {
     std::shared_ptr<const ModelSummary> model;
     /// Networks that surgery had made of it, from the session file, by name (weights_name.h).
     std::map<std::string, std::shared_ptr<const ModelSummary>> cut = {};
+    std::vector<InputNeed> inputs = {};   ///< what data has to bring, in the order of model->inputs
 };
 struct DataOpened {
     JobId job = 0;
-    std::vector<InputNeed> inputs = {};   ///< what data has to bring, in the order of model->inputs
     std::string spec;
     std::int64_t samples = 0;
     Shape sampleShape;
     bool labelled = false;
     std::vector<std::string> classes;
     double inputMean = 0, inputStd = 0;
-};
-/// Weight (and later activation) distribution of one layer; sent once per layer and role.
-struct StatisticsReady {
     std::string metric = {};           ///< what can be measured on it: top1 with labels, else agreement, or sqnr where the network gives no scores
 };
 struct DataPreviewReady {
@@ -212,6 +212,9 @@ struct DataPreviewReady {
     std::vector<SampleAnswer> answers; ///< one per sample; empty where the network could not be run on them
     std::vector<OutputRange> outputs;
     std::string problem;               ///< why the network could not be run on them; may be empty
+};
+/// Weight (and later activation) distribution of one layer; sent once per layer and role.
+struct StatisticsReady {
     JobId job = 0;
     std::string layer;
     Role role = Role::Weight;
@@ -285,6 +288,7 @@ struct ExportReady {
     std::int64_t differingLevels = 0;
     std::string firstDifferingLayer;
     std::vector<LayerAgreement> agreement;
+    std::shared_ptr<const ReportContent> report = {};   ///< of a document: what it says (report/report_content.h); else null
 };
 /// The picture of one weight. Values in storage order, shared and never written.
 struct WeightReady {
@@ -354,6 +358,8 @@ public:
     using Sink = std::function<void(Event)>;
     virtual ~EngineApi() = default;
     [[nodiscard]] virtual const Catalog &catalog() const = 0;
+    /// What an ExportRequest can write, in the order of the menus.
+    [[nodiscard]] virtual const std::vector<ExportFormat> &exportFormats() const = 0;
     virtual JobId submit(Request request) = 0;
     virtual void cancel(JobId job) = 0;
     virtual void setPaused(JobId job, bool paused) = 0;

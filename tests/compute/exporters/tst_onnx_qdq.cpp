@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export_support.h"
 
+#include "config/export_limits.h"
 #include "frontends/frontend.h"
 #include "frontends/onnx_proto.h"
 
@@ -324,13 +325,12 @@ void TestOnnxQdq::capabilities()
     QVERIFY(onnx->capabilities.uniform && onnx->capabilities.perChannelWeights && onnx->capabilities.codebook);
     QVERIFY(!findExporter("gif"));
     const Case made = transposed();
-    ExportInput input;
-    input.config = *resolve(uniform(8, 8, "", "", false), made.network->summary(), methodCatalog());
-    QVERIFY(exportObstacles(*onnx, input).empty());
-    input.config.at("up").weight.bits = 20;
-    const auto obstacles = exportObstacles(*onnx, input);
-    QCOMPARE(obstacles.size(), std::size_t(1));
-    QVERIFY(obstacles[0].contains("layer up"));
+    auto config = *resolve(uniform(8, 8, "", "", false), made.network->summary(), methodCatalog());
+    QVERIFY(exportLimits(*onnx, config).empty());
+    config.at("up").weight.bits = 20;
+    const ExportLimits limits = exportLimits(*onnx, config);
+    QCOMPARE(limits.refused.size(), std::size_t(1));
+    QVERIFY(limits.refused[0].contains("layer up"));
 }
 
 QTEST_APPLESS_MAIN(TestOnnxQdq)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/export_model.h"
 #include "exporters/report.h"
+#include "report/report_html.h"
 #include "sample_networks.h"
 
 #include <QtTest/QtTest>
@@ -35,7 +36,10 @@ private Q_SLOTS:
         config.defaults.weight.bits = 4;
         const auto resolved = take(resolve(config, network->summary(), methodCatalog()));
         const auto input = take(exportInput({network, config, resolved, {}}, {}));
-        const auto content = take(reportContent(input, network->summary(), config, {}, {}));
+        ExportEvidence evidence;
+        evidence.summary = network->summary();
+        evidence.config = config;
+        const auto content = take(reportContent(input, evidence, {}));
         const ModelCost cost = modelCost(network->summary(), resolved, false);
         QCOMPARE(content.bytes, cost.sizeBytes());
         QCOMPARE(content.layers.size(), network->summary().layers.size());
