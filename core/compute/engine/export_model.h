@@ -2,6 +2,7 @@
 #pragma once
 
 #include "exporters/exporter.h"
+#include "exporters/report.h"
 #include "exporters/verify.h"
 #include "simulate/calibration.h"
 #include "simulate/simulation.h"
@@ -24,13 +25,12 @@ Result<ExportInput> exportInput(const ConfiguredModel &model, const at::Tensor &
 
 /// Writes the configured model in an exporter's format. `example` is one batch, to learn shapes that the graph leaves
 /// open; it may be undefined.
+/// A document needs `evidence`.
 Result<ExportReport> exportModel(const ConfiguredModel &model, const std::string &format, const std::string &path,
-                                 const at::Tensor &example, const JobContext &context);
+                                 const at::Tensor &example, const JobContext &context,
+                                 std::shared_ptr<const ExportEvidence> evidence = {});
 
 /// Puts into `verify` what the written file of this model is checked against.
 Status setSimulation(VerifyInput &verify, const ConfiguredModel &model);
-
-/// The simulation of the configured model, with the quantized input of every layer, as verifyFile wants it.
-Result<Simulate> tracedSimulation(const ConfiguredModel &model);
 
 } // namespace bitwright

@@ -37,10 +37,11 @@ Status writeRaw(const std::string &path, std::string_view bytes)
     return {};
 }
 
-Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64_t> &shape, at::ScalarType type)
+Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64_t> &shape, at::ScalarType type, std::int64_t offset)
 {
     at::Tensor made = at::empty(shape, at::TensorOptions(type));
     std::ifstream file(path, std::ios::binary);
+    file.seekg(offset);
     file.read(static_cast<char *>(made.mutable_data_ptr()), std::streamsize(made.nbytes()));
     if (!file || std::size_t(file.gcount()) != made.nbytes())
         return fail(ErrorKind::Io, path + ", the runtime's answer is incomplete; look at the log");
@@ -49,7 +50,17 @@ Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64
 
 const char *numpyName(at::ScalarType type)
 {
-    return type == at::kLong ? "int64" : type == at::kInt ? "int32" : type == at::kDouble ? "float64" : type == at::kByte ? "uint8" : "float32";
+    switch (type) {
+    case at::kDouble: return "float64";
+    case at::kHalf: return "float16";
+    case at::kLong: return "int64";
+    case at::kInt: return "int32";
+    case at::kShort: return "int16";
+    case at::kChar: return "int8";
+    case at::kByte: return "uint8";
+    case at::kBool: return "bool";
+    default: return "float32";
+    }
 }
 
 } // namespace bitwright

@@ -27,7 +27,8 @@ private:
 
 /// Raw arrays as NumPy's tofile and fromfile have them.
 Status writeRaw(const std::string &path, std::string_view bytes);
-Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64_t> &shape, at::ScalarType type);
+/// `offset`: bytes before the array.
+Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64_t> &shape, at::ScalarType type, std::int64_t offset = 0);
 /// "float32" and so on.
 const char *numpyName(at::ScalarType type);
 

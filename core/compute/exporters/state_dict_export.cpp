@@ -2,6 +2,7 @@
 // What torch.save writes of a dictionary of tensors: a zip of one pickle and one raw file per tensor.
 #include "base/replace_file.h"
 #include "exporters/fake_quant_graph.h"
+#include "exporters/torch_archive.h"
 #include "exporters/torch_exporters.h"
 #include "tensor/guarded.h"
 
@@ -11,7 +12,6 @@
 
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 namespace bitwright {
@@ -107,28 +107,6 @@ Result<std::string> pickled(const std::vector<std::pair<std::string, at::Tensor>
     return out.bytes();
 }
 
-Status writeZip(const std::string &path, const std::string &pickle, const std::vector<std::pair<std::string, at::Tensor>> &tensors)
-{
-    std::ofstream out(path, std::ios::binary | std::ios::trunc);
-    if (!out)
-        return fail(ErrorKind::Io, path + " cannot be written; choose another folder");
-    BW_CHECK(guarded(path, ErrorKind::Io, [&] {
-        caffe2::serialize::PyTorchStreamWriter writer([&](const void *data, std::size_t size) {
-            out.write(static_cast<const char *>(data), std::streamsize(size));
-            return out ? size : 0;
-        });
-        writer.writeRecord("data.pkl", pickle.data(), pickle.size());
-        writer.writeRecord("byteorder", "little", 6);
-        for (std::size_t i = 0; i < tensors.size(); ++i)
-            writer.writeRecord("data/" + std::to_string(i), tensors[i].second.const_data_ptr(), tensors[i].second.nbytes());
-        writer.writeEndOfFile();
-    }));
-    out.close();
-    if (!out)
-        return fail(ErrorKind::Io, path + " could not be written to the end; is the disk full?");
-    return {};
-}
-
 /// Every record comes back with its bytes.
 Status readBack(const std::string &path, const std::vector<std::pair<std::string, at::Tensor>> &tensors)
 {
@@ -162,10 +140,14 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
         if (context.stopped())
             return cancelled();
         context.progress("exporting", 1, 2);
-        BW_CHECK(replaceFile(path, [&](const std::string &temporary) -> Status {
-            BW_CHECK(writeZip(temporary, pickle, tensors));
+        std::vector<ArchiveRecord> records{{"data.pkl", pickle}, {"byteorder", "little"}};
+        for (std::size_t i = 0; i < tensors.size(); ++i)
+            records.push_back({"data/" + std::to_string(i), bytesOf(tensors[i].second)});
+        const Status written = replaceFile(path, [&](const std::string &temporary) -> Status {
+            BW_CHECK(writeTorchArchive(temporary, records));
             return readBack(temporary, tensors);
-        }));
+        });
+        BW_CHECK(written);
         context.progress("exporting", 2, 2);
         ExportReport report;
         std::error_code ignored;
@@ -183,7 +165,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
 
 Exporter stateDictExporter()
 {
-    return {"state_dict", "State dict", ".pth", {true, true, true, true, 1, 16, false}, write};
+    return {{"state_dict", "State dict", ".pth", {true, true, true, true, 1, 16, false, {}, false, false},
+             "Quantized weights by their names, to go on in Python; torch.load reads it."}, write};
 }
 
 } // namespace bitwright

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/replace_file.h"
-#include "exporters/batch_watch.h"
 #include "exporters/fake_quant_graph.h"
+#include "exporters/graph_writer.h"
 #include "exporters/torch_exporters.h"
 #include "frontends/torchscript_reference.h"
-#include "graph/executor.h"
 #include "graph/operators.h"
 #include "graph/shape_probe.h"
 #include "tensor/guarded.h"
@@ -28,7 +27,6 @@ namespace {
 namespace jit = torch::jit;
 using Kind = Argument::Kind;
 
-constexpr double kReadBackTolerance = 1e-4;
 constexpr std::int64_t kFreeSize = 32;
 
 std::vector<std::string> splitName(const std::string &name)
@@ -44,26 +42,17 @@ std::vector<std::string> splitName(const std::string &name)
 }
 
 /// Turns a graph of ATen nodes into a module with one method, forward.
-class TorchScriptWriter {
+class TorchScriptWriter : public GraphWriter<torch::jit::Value *> {
 public:
     explicit TorchScriptWriter(const Graph &graph)
-        : m_graph(graph), m_unit(std::make_shared<jit::CompilationUnit>()), m_module("__torch__.bitwright.Network", m_unit),
+        : GraphWriter(graph), m_unit(std::make_shared<jit::CompilationUnit>()), m_module("__torch__.bitwright.Network", m_unit),
           m_out(std::make_shared<jit::Graph>())
     {
     }
 
     Result<jit::Module> make()
     {
-        BW_ASSIGN(m_watch, BatchWatch::of(m_graph));
-        m_self = m_out->addInput("self");
-        addParameters();
-        m_self->setType(m_module.type());
-        BW_CHECK(addInputs());
-        const std::vector<bool> needed = m_watch.neededNodes(m_graph);
-        for (std::size_t i = 0; i < m_graph.nodes.size(); ++i)
-            if (needed[i])
-                BW_CHECK(addNode(i));
-        BW_CHECK(addOutputs());
+        BW_CHECK(writeAll());
         m_out->lint();
         m_module.type()->addMethod(m_unit->create_function(c10::QualifiedName(*m_module.type()->name(), "forward"), m_out));
         return m_module;
@@ -125,8 +114,11 @@ private:
         }
     }
 
-    Status addInputs()
+    Status addInputs() override
     {
+        m_self = m_out->addInput("self");
+        addParameters();
+        m_self->setType(m_module.type());
         std::set<std::string> taken;
         for (const GraphInput &input : m_graph.inputs) {
             if (!zeroInputs(m_graph, {}, m_watch.batches[0], kFreeSize)[std::size_t(&input - m_graph.inputs.data())].isTensor())
@@ -143,10 +135,12 @@ private:
         return {};
     }
 
+    void bind(ValueId value, jit::Value *name) override { m_values[value] = name; }
+
     jit::Value *constant(const c10::IValue &value) { return m_out->insertConstant(value); }
 
     /// A tensor of the graph; a parameter is fetched where it is first read.
-    Result<jit::Value *> tensor(const Argument &given, const Node &node)
+    Result<jit::Value *> tensor(const Argument &given, const Node &node) override
     {
         if (given.kind == Kind::Value) {
             if (const auto found = m_values.find(given.value); found != m_values.end())
@@ -209,10 +203,7 @@ private:
             return list(value.isTensorList() ? c10::TypePtr(c10::TensorType::get()) : c10::TypePtr(c10::OptionalType::ofTensor()), values);
         }
         if (value.isInt()) {
-            std::vector<std::int64_t> values;
-            for (const c10::IValue &each : seen)
-                values.push_back(each.isInt() ? each.toInt() : 0);
-            BW_ASSIGN(const Linear found, m_watch.linear(values));
+            BW_ASSIGN(const Linear found, linearNumber(seen));
             return number(found);
         }
         if (value.isIntList())
@@ -225,17 +216,7 @@ private:
 
     Result<jit::Value *> integers(const std::vector<c10::IValue> &seen)
     {
-        std::vector<Linear> numbers;
-        const std::size_t count = seen[0].toIntVector().size();
-        for (std::size_t k = 0; k < count; ++k) {
-            std::vector<std::int64_t> values;
-            for (const c10::IValue &each : seen) {
-                const auto all = each.toIntVector();
-                values.push_back(k < all.size() ? all[k] : 0);
-            }
-            BW_ASSIGN(const Linear found, m_watch.linear(values));
-            numbers.push_back(found);
-        }
+        BW_ASSIGN(const std::vector<Linear> numbers, linearList(seen));
         if (std::ranges::all_of(numbers, [](const Linear &each) { return each.factor == 0; }))
             return constant(seen[0]);
         std::vector<jit::Value *> values;
@@ -244,54 +225,15 @@ private:
         return list(c10::IntType::get(), values);
     }
 
-    /// Numbers and lists: nothing to write, their values go into the nodes that read them.
-    Result<bool> glue(std::size_t index)
+    Status addNode(std::size_t index) override
     {
         const Node &node = m_graph.nodes[index];
-        const NodeRun &seen = m_watch.runs[0][index];
-        if (node.op == "prim::ListConstruct" || node.op == "prim::TupleConstruct") {
-            for (std::size_t k = 0; k < node.arguments.size(); ++k)
-                if (k < seen.in.size() && seen.in[k].isTensor()) {
-                    BW_ASSIGN(jit::Value *each, tensor(node.arguments[k], node));
-                    m_lists[node.outputs[0]].push_back(each);
-                }
-            return true;
-        }
-        const bool fromList = !node.arguments.empty() && node.arguments[0].kind == Kind::Value && m_lists.contains(node.arguments[0].value);
-        if ((node.op == "prim::ListUnpack" || node.op == "prim::TupleUnpack") && fromList) {
-            const auto &values = m_lists[node.arguments[0].value];
-            for (std::size_t i = 0; i < std::min(values.size(), node.outputs.size()); ++i)
-                m_values[node.outputs[i]] = values[i];
-            return true;
-        }
-        if (node.op == "prim::getitem" && fromList) {
-            const auto &values = m_lists[node.arguments[0].value];
-            const std::int64_t at = seen.in[1].toInt();
-            m_values[node.outputs[0]] = values.at(std::size_t(at < 0 ? at + std::int64_t(values.size()) : at));
-            return true;
-        }
-        if (node.op == "prim::identity" && node.arguments[0].kind == Kind::Value && !seen.out.empty() && seen.out[0].isTensor()) {
-            BW_ASSIGN(m_values[node.outputs[0]], tensor(node.arguments[0], node));
-            return true;
-        }
-        return std::ranges::none_of(seen.out, [](const c10::IValue &value) { return value.isTensor() || value.isTensorList(); });
-    }
-
-    Status addNode(std::size_t index)
-    {
-        const Node &node = m_graph.nodes[index];
-        BW_ASSIGN(const bool written, glue(index));
-        if (written)
-            return {};
         const auto known = findOperator(node.op);
         if (!known || !known->schema || !node.op.starts_with("aten::"))
             return fail(ErrorKind::Unsupported, "node " + node.name + ", the operator " + node.op + " cannot be written to TorchScript");
         std::vector<jit::Value *> inputs;
         for (std::size_t i = 0; i < node.arguments.size(); ++i) {
-            std::vector<c10::IValue> seen;
-            for (const auto &pass : m_watch.runs)
-                seen.push_back(pass[index].in[i]);
-            BW_ASSIGN(jit::Value *each, argument(node, i, node.arguments[i], seen));
+            BW_ASSIGN(jit::Value *each, argument(node, i, node.arguments[i], seenIn(index, i)));
             inputs.push_back(each);
         }
         const auto &returns = known->schema->returns();
@@ -320,7 +262,7 @@ private:
         return {};
     }
 
-    Status addOutputs()
+    Status addOutputs() override
     {
         std::vector<jit::Value *> outputs;
         for (const Argument &output : m_graph.outputs) {
@@ -336,47 +278,14 @@ private:
         return {};
     }
 
-    const Graph &m_graph;
-    BatchWatch m_watch;
     std::shared_ptr<jit::CompilationUnit> m_unit;
     jit::Module m_module;
     std::shared_ptr<jit::Graph> m_out;
     jit::Value *m_self = nullptr;
     std::map<ValueId, std::vector<std::string>> m_paths;
     std::map<ValueId, jit::Value *> m_values;
-    std::map<ValueId, std::vector<jit::Value *>> m_lists;
     std::map<Linear, jit::Value *> m_numbers;
 };
-
-/// Loads the file as LibTorch does and runs it beside the graph on the same numbers, at another batch than it was made at.
-Status checkWritten(const Graph &graph, const std::string &path)
-{
-    const c10::NoGradGuard noGrad;
-    BW_ASSIGN(TorchScriptReference reference, TorchScriptReference::load(path));
-    return guarded(path, ErrorKind::Internal, [&]() -> Status {
-        auto inputs = zeroInputs(graph, {}, graph.fixedBatch > 0 ? graph.fixedBatch : 4, kFreeSize);
-        std::vector<at::Tensor> tensors;
-        for (c10::IValue &input : inputs) {
-            if (input.toTensor().is_floating_point())
-                input = at::linspace(-1, 1, input.toTensor().numel(), input.toTensor().options()).reshape(input.toTensor().sizes());
-            tensors.push_back(input.toTensor().clone());
-        }
-        const Executor executor(std::make_shared<const Graph>(graph));
-        BW_ASSIGN(const auto wanted, executor.run(inputs, executor.bind()));
-        BW_ASSIGN(const auto found, reference.run(tensors));
-        bool same = found.size() == wanted.size();
-        for (std::size_t i = 0; same && i < wanted.size(); ++i) {
-            if (!wanted[i].isTensor())
-                continue;
-            const at::Tensor a = wanted[i].toTensor().to(at::kDouble), b = found[i].to(at::kDouble);
-            const double scale = std::max(1.0, a.numel() > 0 ? a.abs().max().item<double>() : 1.0);
-            same = a.sizes() == b.sizes() && !(a.numel() > 0 && (a - b).abs().max().item<double>() > kReadBackTolerance * scale);
-        }
-        if (!same)
-            return fail(ErrorKind::Internal, path + ", what was written answers differently when read back; export to ONNX instead");
-        return {};
-    });
-}
 
 Result<ExportReport> write(const ExportInput &input, const std::string &path, const JobContext &context)
 {
@@ -395,12 +304,17 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
         if (context.stopped())
             return cancelled();
         context.progress("exporting", 2, 3);
-        BW_CHECK(replaceFile(path, [&](const std::string &temporary) -> Status {
+        const Status written = replaceFile(path, [&](const std::string &temporary) -> Status {
             BW_CHECK(guarded(path + " cannot be written", ErrorKind::Io, [&] {
                 module->save(temporary, {{"bitwright.assignment", assignmentText(input)}});
             }));
-            return checkWritten(made.graph, temporary);
-        }));
+            BW_ASSIGN(TorchScriptReference reference, TorchScriptReference::load(temporary));
+            std::vector<std::string> names;
+            for (const GraphInput &each : made.graph.inputs)
+                names.push_back(each.info.name);
+            return checkReadBack(made.graph, temporary, [&](const std::vector<c10::IValue> &given) { return reference.runLeaves(given, names); });
+        });
+        BW_CHECK(written);
         context.progress("exporting", 3, 3);
         ExportReport report;
         std::error_code ignored;
@@ -417,7 +331,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
 
 Exporter torchscriptExporter()
 {
-    return {"torchscript", "TorchScript", ".pt", {true, true, true, true, 1, 16, false}, write};
+    return {{"torchscript", "TorchScript", ".pt", {true, true, true, true, 1, 16, false},
+             "The network with quantizing operators; torch.jit.load and LibTorch read it."}, write};
 }
 
 } // namespace bitwright
