@@ -12,10 +12,30 @@ namespace bitwright {
 using at::Tensor;
 using Ints = std::vector<std::int64_t>;
 
+namespace {
+
+/// Numbers that no window has, whose products would overflow.
+void checkWindow(const Ints &kernel, const Ints &stride, const Ints &dilation)
+{
+    constexpr std::int64_t kMost = std::int64_t(1) << 31;
+    const auto sane = [](std::int64_t number) { return number > 0 && number < kMost; };
+    TORCH_CHECK(std::ranges::all_of(kernel, [](std::int64_t number) { return number >= 0 && number < kMost; }) && std::ranges::all_of(stride, sane) &&
+                    std::ranges::all_of(dilation, sane), "a window or stride of an impossible size");
+}
+
+void checkPads(const Ints &pads)
+{
+    TORCH_CHECK(std::ranges::all_of(pads, [](std::int64_t pad) { return pad > -(1LL << 31) && pad < (1LL << 31); }), "a padding of an impossible size");
+}
+
+} // namespace
+
 std::vector<std::int64_t> spatialPads(const OnnxCall &call, const Ints &size, const Ints &kernel, const Ints &stride, const Ints &dilation)
 {
     const std::string automatic = call.text("auto_pad", "NOTSET");
     const std::size_t spatial = kernel.size();
+    checkWindow(kernel, stride, dilation);
+    TORCH_CHECK(size.size() >= spatial && stride.size() >= spatial && dilation.size() >= spatial, "a window over ", spatial, " of ", size.size(), " dimensions");
     if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") {
         Ints pads(spatial * 2, 0);
         for (std::size_t i = 0; i < spatial; ++i) {
@@ -27,20 +47,27 @@ std::vector<std::int64_t> spatialPads(const OnnxCall &call, const Ints &size, co
         }
         return pads;
     }
-    return automatic == "VALID" ? Ints(spatial * 2, 0) : orElse(call.integers("pads"), spatial * 2, 0);
+    const Ints pads = automatic == "VALID" ? Ints(spatial * 2, 0) : orElse(call.integers("pads"), spatial * 2, 0);
+    checkPads(pads);
+    return pads;
 }
 
-at::Tensor padSpatial(const Tensor &x, const Ints &pads, double fill)
+std::vector<std::int64_t> padOrder(const Ints &pads)
 {
-    if (std::ranges::all_of(pads, [](auto pad) { return pad == 0; }))
-        return x;
     const std::size_t spatial = pads.size() / 2;
     Ints ours;
     for (std::size_t i = spatial; i-- > 0;) {
         ours.push_back(pads[i]);
         ours.push_back(pads[i + spatial]);
     }
-    return at::constant_pad_nd(x, ours, fill);
+    return ours;
+}
+
+at::Tensor padSpatial(const Tensor &x, const Ints &pads, double fill)
+{
+    if (std::ranges::all_of(pads, [](auto pad) { return pad == 0; }))
+        return x;
+    return at::constant_pad_nd(x, padOrder(pads), fill);
 }
 
 at::Tensor convolve(const OnnxCall &call, const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias)
@@ -73,6 +100,11 @@ OnnxValues convTranspose(const OnnxCall &call, const OnnxValues &in)
     const Ints extra = orElse(call.integers("output_padding"), spatial, 0), wanted = call.integers("output_shape");
     const std::string automatic = call.text("auto_pad", "NOTSET");
     Ints pads = orElse(call.integers("pads"), spatial * 2, 0), full(spatial), zeros(spatial, 0);
+    checkWindow({}, stride, dilation);
+    checkPads(pads);
+    checkPads(extra);
+    checkPads(wanted);
+    TORCH_CHECK(wanted.empty() || wanted.size() >= spatial, "an output shape of ", wanted.size(), " dimensions");
     for (std::size_t i = 0; i < spatial; ++i) {
         const std::int64_t reach = (weight.size(std::int64_t(i) + 2) - 1) * dilation[i] + 1;
         full[i] = (x.size(std::int64_t(i) + 2) - 1) * stride[i] + reach + extra[i];
@@ -244,6 +276,8 @@ OnnxValues maxUnpool(const OnnxCall &call, const OnnxValues &in)
     const std::size_t spatial = kernel.size();
     const Ints stride = orElse(call.integers("strides"), spatial, 1), pads = orElse(call.integers("pads"), spatial * 2, 0);
     Ints inferred = x.sizes().vec();
+    checkWindow(kernel, stride, {});
+    checkPads(pads);
     for (std::size_t i = 0; i < spatial; ++i)
         inferred.at(2 + i) = (x.size(std::int64_t(i) + 2) - 1) * stride[i] - pads[i] - pads[i + spatial] + kernel[i];
     const Ints shape = given(in, 2) ? intsIn(in, 2) : inferred;
@@ -377,7 +411,9 @@ OnnxValues groupNorm(const OnnxCall &call, const OnnxValues &in)
 OnnxValues lrn(const OnnxCall &call, const OnnxValues &in)
 {
     const Tensor x = tensorIn(in, 0);
-    const std::int64_t size = call.integer("size", 1), low = (size - 1) / 2, high = size - 1 - low;
+    const std::int64_t size = call.integer("size", 1);
+    TORCH_CHECK(x.dim() >= 2 && size > 0 && size < (1 << 20), "a normalization over ", size, " channels");
+    const std::int64_t low = (size - 1) / 2, high = size - 1 - low;
     Ints pads(std::size_t(2 * (x.dim() - 1)), 0);
     pads[pads.size() - 2] = low;
     pads[pads.size() - 1] = high;
@@ -424,6 +460,7 @@ OnnxValues attention(const OnnxCall &call, const OnnxValues &in)
     if (given(in, 5))
         v = at::cat({tensorIn(in, 5), v}, 2);
     const Tensor presentKey = k, presentValue = v;
+    TORCH_CHECK(v.size(1) == k.size(1), "an attention of ", k.size(1), " keys and ", v.size(1), " values");
     if (k.size(1) != q.size(1)) {
         TORCH_CHECK(k.size(1) > 0 && q.size(1) % k.size(1) == 0, "an attention of ", q.size(1), " heads over ", k.size(1));
         k = k.repeat_interleave(q.size(1) / k.size(1), 1);

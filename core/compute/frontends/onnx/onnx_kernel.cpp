@@ -6,25 +6,25 @@
 
 namespace bitwright {
 
-std::int64_t OnnxCall::integer(const char *attribute, std::int64_t fallback) const
+std::int64_t integerOf(const onnx::Node &node, const char *attribute, std::int64_t fallback)
 {
     const onnx::Attribute *found = node.attribute(attribute);
     return found && found->type == onnx::Attribute::Type::Int ? found->i : fallback;
 }
 
-double OnnxCall::number(const char *attribute, double fallback) const
+double numberOf(const onnx::Node &node, const char *attribute, double fallback)
 {
     const onnx::Attribute *found = node.attribute(attribute);
     return found && found->type == onnx::Attribute::Type::Float ? double(found->f) : fallback;
 }
 
-std::string OnnxCall::text(const char *attribute, const std::string &fallback) const
+std::string textOf(const onnx::Node &node, const char *attribute, const std::string &fallback)
 {
     const onnx::Attribute *found = node.attribute(attribute);
     return found && found->type == onnx::Attribute::Type::String ? found->s : fallback;
 }
 
-std::vector<std::int64_t> OnnxCall::integers(const char *attribute) const
+std::vector<std::int64_t> integersOf(const onnx::Node &node, const char *attribute)
 {
     const onnx::Attribute *found = node.attribute(attribute);
     return found ? found->ints : std::vector<std::int64_t>{};
@@ -68,6 +68,12 @@ std::vector<std::int64_t> intsIn(const OnnxValues &in, std::size_t index)
 std::vector<std::int64_t> intsOf(const OnnxCall &call, const char *attribute, const OnnxValues &in, std::size_t index)
 {
     return given(in, index) ? intsIn(in, index) : call.integers(attribute);
+}
+
+void checkCount(std::int64_t count)
+{
+    constexpr std::int64_t kMost = 1 << 24;
+    TORCH_CHECK(count <= kMost, "a list of ", count, " parts");
 }
 
 std::int64_t wrapAxis(std::int64_t axis, std::int64_t rank)

@@ -20,6 +20,12 @@ namespace bitwright {
 
 using OnnxValues = std::vector<c10::IValue>;   ///< tensors, lists of tensors (sequences), None for what is left out
 
+// Attributes of a node, the fallback where they are left out or of another type.
+std::int64_t integerOf(const onnx::Node &node, const char *attribute, std::int64_t fallback);
+double numberOf(const onnx::Node &node, const char *attribute, double fallback);
+std::string textOf(const onnx::Node &node, const char *attribute, const std::string &fallback);
+std::vector<std::int64_t> integersOf(const onnx::Node &node, const char *attribute);
+
 /// One node's attributes, as kernels read them.
 struct OnnxCall {
     onnx::Node node;
@@ -27,10 +33,10 @@ struct OnnxCall {
     std::shared_ptr<const void> file;     ///< keeps the bytes that tensors among the attributes view
 
     [[nodiscard]] bool has(const char *attribute) const { return node.attribute(attribute) != nullptr; }
-    [[nodiscard]] std::int64_t integer(const char *attribute, std::int64_t fallback) const;
-    [[nodiscard]] double number(const char *attribute, double fallback) const;
-    [[nodiscard]] std::string text(const char *attribute, const std::string &fallback) const;
-    [[nodiscard]] std::vector<std::int64_t> integers(const char *attribute) const;
+    [[nodiscard]] std::int64_t integer(const char *attribute, std::int64_t fallback) const { return integerOf(node, attribute, fallback); }
+    [[nodiscard]] double number(const char *attribute, double fallback) const { return numberOf(node, attribute, fallback); }
+    [[nodiscard]] std::string text(const char *attribute, const std::string &fallback) const { return textOf(node, attribute, fallback); }
+    [[nodiscard]] std::vector<std::int64_t> integers(const char *attribute) const { return integersOf(node, attribute); }
     [[nodiscard]] std::vector<float> numbers(const char *attribute) const;
     [[nodiscard]] std::vector<std::string> texts(const char *attribute) const;
 };
@@ -66,6 +72,8 @@ std::vector<std::int64_t> intsIn(const OnnxValues &in, std::size_t index);
 /// Integers that stand in an attribute in old operator sets and in an input in new ones.
 std::vector<std::int64_t> intsOf(const OnnxCall &call, const char *attribute, const OnnxValues &in, std::size_t index);
 /// An axis counted from the end made one from the front.
+/// Refuses to do something so often: a tensor without elements may be of any size in its other dimensions.
+void checkCount(std::int64_t count);
 std::int64_t wrapAxis(std::int64_t axis, std::int64_t rank);
 /// The element type that stands for one of ONNX's; Undefined where there is none. Unsigned types wider than a byte and
 /// those narrower than one become the next signed or byte type.
@@ -76,6 +84,8 @@ std::vector<std::int64_t> orElse(std::vector<std::int64_t> values, std::size_t s
 /// Padding at both ends of each spatial dimension: low values first, then high ones, from `pads` or `auto_pad`.
 std::vector<std::int64_t> spatialPads(const OnnxCall &call, const std::vector<std::int64_t> &size, const std::vector<std::int64_t> &kernel,
                                       const std::vector<std::int64_t> &stride, const std::vector<std::int64_t> &dilation);
+/// Low values first, then high ones, as constant_pad_nd wants them: low and high of the last dimension, then of the one before.
+std::vector<std::int64_t> padOrder(const std::vector<std::int64_t> &pads);
 /// constant_pad_nd with low and high of the last dimensions as spatialPads gives them.
 at::Tensor padSpatial(const at::Tensor &x, const std::vector<std::int64_t> &pads, double fill);
 /// A convolution over 1 to 3 dimensions by its attributes.

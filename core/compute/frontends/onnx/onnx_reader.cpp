@@ -357,6 +357,8 @@ Result<std::vector<std::int64_t>> statedPads(const OnnxReader &reader, std::size
     const std::vector<std::int64_t> pads = reader.integers("pads");
     if (!pads.empty() && pads.size() != spatial * 2)
         return fail(ErrorKind::Parse, "a padding list of the wrong length");
+    if (std::ranges::any_of(pads, [](std::int64_t pad) { return pad <= -(std::int64_t(1) << 31) || pad >= std::int64_t(1) << 31; }))
+        return fail(ErrorKind::Parse, "a padding of an impossible size");
     return orElse(pads, spatial * 2, 0);
 }
 

@@ -18,31 +18,16 @@ Argument none() { return Argument::of(c10::IValue()); }
 Result<Argument> padded(OnnxReader &r, const Argument &x, const Ints &pads, std::size_t spatial, Ints &common)
 {
     common.resize(spatial);
-    Ints extra(spatial * 2, 0);
-    bool uneven = false;
+    Ints extra = pads;
     for (std::size_t i = 0; i < spatial; ++i) {
         common[i] = std::min(pads[i], pads[i + spatial]);
-        uneven |= pads[i] != pads[i + spatial];
+        extra[i] -= common[i];
+        extra[i + spatial] -= common[i];
     }
-    if (!uneven)
+    if (std::ranges::all_of(extra, [](std::int64_t more) { return more == 0; }))
         return x;
-    for (std::size_t i = 0; i < spatial; ++i) {
-        extra[2 * (spatial - 1 - i)] = pads[i] - common[i];
-        extra[2 * (spatial - 1 - i) + 1] = pads[i + spatial] - common[i];
-    }
-    BW_ASSIGN(const ValueId value, r.add("aten::constant_pad_nd", {x, list(extra)}));
+    BW_ASSIGN(const ValueId value, r.add("aten::constant_pad_nd", {x, list(padOrder(extra))}));
     return Argument::of(value);
-}
-
-Result<Ints> padsOf(OnnxReader &r, std::size_t spatial)
-{
-    const std::string automatic = r.text("auto_pad", "NOTSET");
-    if (automatic != "NOTSET" && automatic != "VALID" && !automatic.empty())
-        return fail(ErrorKind::Unsupported, "automatic padding " + automatic);
-    const Ints pads = r.integers("pads");
-    if (!pads.empty() && pads.size() != spatial * 2)
-        return fail(ErrorKind::Parse, "a padding list of the wrong length");
-    return orElse(pads, spatial * 2, 0);
 }
 
 /// The input with the zeros that automatic padding adds, which depend on its size.
@@ -72,7 +57,7 @@ Status convolution(OnnxReader &r)
         BW_ASSIGN(const ValueId same, samePadded(r, x, spatial));
         x = Argument::of(same);
     } else {
-        BW_ASSIGN(pads, padsOf(r, spatial));
+        BW_ASSIGN(pads, statedPads(r, spatial));
     }
     BW_ASSIGN(const Argument weight, r.input(1, true));
     BW_ASSIGN(const Argument bias, r.input(2, true));
@@ -90,12 +75,11 @@ Status transposedConvolution(OnnxReader &r)
     const auto spatial = std::size_t(r.rank(1) - 2);
     if (r.node().attribute("output_shape"))
         return fail(ErrorKind::Unsupported, "a transposed convolution with a given output shape");
-    BW_ASSIGN(const Ints pads, padsOf(r, spatial));
+    BW_ASSIGN(const Ints pads, statedPads(r, spatial));
     Ints low(pads.begin(), pads.begin() + std::ptrdiff_t(spatial)), outputPadding = orElse(r.integers("output_padding"), spatial, 0);
     for (std::size_t i = 0; i < spatial; ++i) {
         // More padding at the end cuts the output there, which is less output padding.
-        outputPadding[i] += pads[i] - pads[i + spatial];
-        if (outputPadding[i] < 0)
+        if (__builtin_add_overflow(outputPadding[i], pads[i] - pads[i + spatial], &outputPadding[i]) || outputPadding[i] < 0)
             return fail(ErrorKind::Unsupported, "a transposed convolution with uneven padding");
     }
     BW_ASSIGN(const Argument x, r.input(0));
@@ -184,6 +168,8 @@ Status layerNorm(OnnxReader &r)
 {
     BW_ASSIGN(const at::Tensor gamma, r.constant(1));
     const std::int64_t axis = r.integer("axis", -1), rank = r.rank(0);
+    if (axis < -64 || axis > 64)
+        return fail(ErrorKind::Parse, "a layer norm from dimension " + std::to_string(axis));
     const std::int64_t covered = axis < 0 ? -axis : rank - axis;
     if (gamma.dim() != covered)
         return fail(ErrorKind::Unsupported, "a layer norm whose factors have another shape than its axes");

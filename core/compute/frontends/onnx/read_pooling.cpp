@@ -28,12 +28,9 @@ Result<Window> window(OnnxReader &r)
     made.spatial = made.kernel.size();
     if (made.spatial < 1 || made.spatial > 3)
         return fail(ErrorKind::Unsupported, "a pooling over " + std::to_string(made.spatial) + " dimensions");
-    const std::string automatic = r.text("auto_pad", "NOTSET");
-    if (automatic != "NOTSET" && automatic != "VALID")
-        return fail(ErrorKind::Unsupported, "automatic padding " + automatic);
     made.stride = orElse(r.integers("strides"), made.spatial, 1);
     made.dilation = orElse(r.integers("dilations"), made.spatial, 1);
-    const Ints pads = orElse(r.integers("pads"), made.spatial * 2, 0);
+    BW_ASSIGN(const Ints pads, statedPads(r, made.spatial));
     made.low.assign(pads.begin(), pads.begin() + std::ptrdiff_t(made.spatial));
     made.high.assign(pads.begin() + std::ptrdiff_t(made.spatial), pads.end());
     for (std::size_t i = 0; i < made.spatial; ++i)
@@ -44,12 +41,9 @@ Result<Window> window(OnnxReader &r)
 
 Result<Argument> pad(OnnxReader &r, const Argument &x, const Window &made, double fill)
 {
-    Ints pads(made.spatial * 2);
-    for (std::size_t i = 0; i < made.spatial; ++i) {
-        pads[2 * (made.spatial - 1 - i)] = made.low[i];
-        pads[2 * (made.spatial - 1 - i) + 1] = made.high[i];
-    }
-    BW_ASSIGN(const ValueId out, r.add("aten::constant_pad_nd", {x, list(pads), Argument::of(c10::IValue(fill))}));
+    Ints pads = made.low;
+    pads.insert(pads.end(), made.high.begin(), made.high.end());
+    BW_ASSIGN(const ValueId out, r.add("aten::constant_pad_nd", {x, list(padOrder(pads)), Argument::of(c10::IValue(fill))}));
     return Argument::of(out);
 }
 
