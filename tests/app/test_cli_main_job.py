@@ -9,21 +9,12 @@ import subprocess
 import tempfile
 import time
 
-CLI = os.environ["BITWRIGHT_CLI"]
-MODEL = str(pathlib.Path(os.environ["BITWRIGHT_SOURCE_DIR"]) / "sample_models" / "mobilenetv2_small.pt2")
+from cli_case import CLI, SAMPLES, call, document
+
+MODEL = os.path.join(SAMPLES, "mobilenetv2_small.pt2")
 W4A4 = {"schema": "bitwright/assignment/1",
         "defaults": {"weight": {"method": "uniform", "bits": 4, "granularity": "channel"},
                      "activation": {"method": "uniform", "bits": 4}}}
-
-
-def call(*words, code=0):
-    done = subprocess.run([CLI, *map(str, words), "--threads", "1", "--quiet"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == code, (words, done.returncode, done.stderr)
-    return done
-
-
-def document(*words):
-    return json.loads(call(*words, "--json").stdout)
 
 
 def test_main_job(folder):

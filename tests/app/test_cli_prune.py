@@ -3,21 +3,11 @@
 import json
 import os
 import pathlib
-import subprocess
 import tempfile
 
-CLI = os.environ["BITWRIGHT_CLI"]
-MODEL = str(pathlib.Path(os.environ["BITWRIGHT_SOURCE_DIR"]) / "sample_models" / "resnet20.pt2")
+from cli_case import SAMPLES, call, document
 
-
-def call(*words, code=0):
-    done = subprocess.run([CLI, *map(str, words), "--threads", "1", "--quiet"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == code, (words, done.returncode, done.stderr)
-    return done
-
-
-def document(*words):
-    return json.loads(call(*words, "--json").stdout)
+MODEL = os.path.join(SAMPLES, "resnet20.pt2")
 
 
 def test_targets(folder):

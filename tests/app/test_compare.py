@@ -4,23 +4,12 @@ import json
 import math
 import os
 import pathlib
-import subprocess
 import tempfile
 
-CLI = os.environ["BITWRIGHT_CLI"]
-SAMPLES = pathlib.Path(os.environ["BITWRIGHT_SOURCE_DIR"]) / "sample_models"
-MODEL = str(SAMPLES / "resnet20.pt2")
+from cli_case import SAMPLES, call, document
+
+MODEL = os.path.join(SAMPLES, "resnet20.pt2")
 DATA = "sample:test,limit=64"
-
-
-def call(*words, code=0):
-    done = subprocess.run([CLI, *map(str, words), "--threads", "1", "--quiet"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == code, (words, done.returncode, done.stderr)
-    return done
-
-
-def document(*words):
-    return json.loads(call(*words, "--json").stdout)
 
 
 def sites(path):
@@ -98,7 +87,7 @@ def test_one_layer(folder):
 
 
 def test_whole_network(folder):
-    small = str(SAMPLES / "mobilenetv2_small.pt2")
+    small = str(pathlib.Path(SAMPLES) / "mobilenetv2_small.pt2")
     words = ("compare", small, "--data", "sample:train,limit=64", "--eval-data", DATA, "--methods", "uniform,kmeans", "--bits", "1,4", "--epochs", 1,
              "--session", folder / "c.bitwright")
     found = document(*words)

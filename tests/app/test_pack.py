@@ -2,34 +2,16 @@
 """Share, train, pack, verify and unpack by the command line, as a script would."""
 import json
 import os
-import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 
-CLI = os.environ["BITWRIGHT_CLI"]
-SOURCE = os.environ["BITWRIGHT_SOURCE_DIR"]
-MODEL = os.path.join(SOURCE, "sample_models", "vgg_small.pt2")
+from cli_case import CliCase, SAMPLES, run
+
+MODEL = os.path.join(SAMPLES, "vgg_small.pt2")
 
 
-def run(*arguments, fails=False):
-    done = subprocess.run([CLI, *arguments, "--json", "--quiet"], capture_output=True, text=True)
-    if fails:
-        assert done.returncode == 1 and done.stderr.startswith("error: "), done.stderr
-        return done.stderr
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-class Pack(unittest.TestCase):
-    def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
-
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
+class Pack(CliCase):
     def test_recipe(self):
         run("prune", MODEL, "--method", "magnitude", "--sparsity", "0.8", "--scope", "global", "-o", self.path("p.json"))
         with open(self.path("p.json")) as file:
@@ -54,7 +36,7 @@ class Pack(unittest.TestCase):
         self.assertGreater(wrong["differing_levels"], 0)
 
         run("unpack", self.path("m.pack"), "-o", self.path("m.npz"))
-        with open(os.path.join(SOURCE, "docs", "pack.md")) as file:
+        with open(os.path.join(SAMPLES, "..", "docs", "pack.md")) as file:
             reader = file.read().split("```python\n")[1].split("```")[0]
         space = {"__name__": "reader"}
         exec(reader, space)

@@ -1,42 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Weights without a network by the command line: listed, shown, pruned and packed; what needs the network refuses."""
-import json
-import os
 import subprocess
-import tempfile
 import unittest
 
 import numpy as np
 import torch
 
-CLI = os.environ["BITWRIGHT_CLI"]
+from cli_case import CLI, CliCase, run
 
 
-def run(*arguments, fails=False):
-    done = subprocess.run([CLI, *arguments, "--json", "--quiet"], capture_output=True, text=True)
-    if fails:
-        assert done.returncode == 1 and done.stderr.startswith("error: "), done.stderr
-        return done.stderr
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-class Weights(unittest.TestCase):
+class Weights(CliCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
-        self.addCleanup(self.folder.cleanup)
+        super().setUp()
         torch.manual_seed(0)
         net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(32, 10))
         self.model = self.path("net.pth")
         torch.save({"state_dict": net.state_dict(), "epoch": 1}, self.model)
 
-    def path(self, name):
-        return os.path.join(self.folder.name, name)
-
     def config(self):
-        with open(self.path("c.json"), "w") as file:
-            json.dump({"schema": "bitwright/assignment/1", "defaults": {"weight": {"method": "uniform", "bits": 4}}}, file)
-        return self.path("c.json")
+        return self.write("c.json", {"schema": "bitwright/assignment/1", "defaults": {"weight": {"method": "uniform", "bits": 4}}})
 
     def test_inspect(self):
         seen = run("inspect", self.model)
@@ -53,6 +35,33 @@ class Weights(unittest.TestCase):
         packed = run("export", self.model, "--config", self.config(), "--format", "pack", "-o", self.path("w.pack"))
         self.assertEqual({layer["bits"] for layer in packed["layers"]}, {4})
         self.assertLess(packed["bytes"], 4 * (216 + 320))
+
+    def test_verify(self):
+        config = self.config()
+        for form, file in (("state_dict", self.path("q.pth")), ("pack", self.path("q.pack"))):
+            with self.subTest(format=form):
+                run("export", self.model, "--config", config, "--format", form, "-o", file)
+                seen = run("verify", file, "--against", self.model, "--config", config)
+                self.assertEqual((seen["differing_levels"], seen["max_abs_difference"], seen["samples"]), (0, 0, 0))
+                self.assertEqual((seen["first_differing_layer"], seen["top1_agreement"]), (None, None))
+                self.assertEqual(len(seen["layers"]), 4)
+                # The float weights are not what the file holds.
+                other = run("verify", file, "--against", self.model)
+                self.assertEqual(other["first_differing_layer"], "0.weight")
+                self.assertGreater(other["max_abs_difference"], 0)
+                self.assertIn("0.weight", other["reason"])
+        seen = run("verify", self.path("q.pth"), "--against", self.model, "--config", config)
+        self.assertTrue(seen["runtime"].startswith("PyTorch "), seen)
+        state = torch.load(self.path("q.pth"), weights_only=True)
+        self.assertEqual(list(state), [layer["name"] for layer in seen["layers"]])
+        torch.save({"state_dict": {"0.weight": state["0.weight"], "0.bias": state["0.bias"]}}, self.path("half.pth"))
+        self.assertIn("tensor 2.", run("verify", self.path("half.pth"), "--against", self.model, "--config", config, fails=True))
+        with open(self.path("q.pth"), "rb") as file:
+            whole = file.read()
+        with open(self.path("cut.pth"), "wb") as file:
+            file.write(whole[: len(whole) // 2])
+        for damaged in (self.path("cut.pth"), self.path("nothing.pth")):
+            self.assertNotEqual(subprocess.run([CLI, "verify", damaged, "--against", self.model, "--quiet"], capture_output=True).returncode, 0)
 
     def test_the_rest_refuses(self):
         np.savez(self.path("d.npz"), x=np.zeros((4, 3, 4, 4), np.float32), y=np.zeros(4, np.int64))

@@ -5,16 +5,15 @@
     make_control.py OUT     NAME.pt or NAME.pt2 with NAME.expected: dict of tensors "0/in0", "0/out0" by case and leaf;
                             a number is a tensor without dimensions. Cases take every branch.
 """
-import fcntl
-import hashlib
-import pathlib
 import sys
-import warnings
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 import torch.nn.functional as F
+
+sys.dont_write_bytecode = True
+from make_once import make_once  # noqa: E402
 
 
 class Branch(nn.Module):
@@ -610,23 +609,5 @@ def pt2(out):
           (({0: batch}, [{0: batch}, {0: batch}]), {"weight": None, "bias": None}))
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    here = pathlib.Path(__file__).resolve()
-    version = hashlib.sha256(here.read_bytes() + (here.parent / "make_models.py").read_bytes()).hexdigest()
-    stamp = out / "stamp"
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
-    with open(out / "lock", "w") as lock:   # two test programs may ask at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != version:
-            torchscript(out)
-            refused(out)
-            pt2(out)
-            stamp.write_text(version)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_once(__file__, torchscript, refused, pt2))

@@ -4,12 +4,9 @@
 
     make_pt2.py OUT     NAME.pt2 with NAME.expected (in0…, out0… as make_models.py), and the foreign files
 """
-import fcntl
-import hashlib
 import pathlib
 import struct
 import sys
-import warnings
 import zipfile
 
 import torch
@@ -19,6 +16,7 @@ import torch.nn.functional as F
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from make_models import VggSmall, conv_bn, flat, randomize  # noqa: E402
+from make_once import make_once  # noqa: E402
 
 
 class Views(nn.Module):
@@ -198,22 +196,5 @@ def foreign(out):
     (out / "folder.pt2").mkdir(exist_ok=True)
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    here = pathlib.Path(__file__).resolve()
-    version = hashlib.sha256(here.read_bytes() + (here.parent / "make_models.py").read_bytes()).hexdigest()
-    stamp = out / "stamp"
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
-    with open(out / "lock", "w") as lock:   # two test programs may ask at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != version:
-            networks(out)
-            foreign(out)
-            stamp.write_text(version)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_once(__file__, networks, foreign))

@@ -90,6 +90,7 @@ private Q_SLOTS:
     void everyJobEndsOnce();
     void trainedWeightsComeBackFromTheSession();
     void aCutNetworkGoesOnAndComesBack();
+    void stateDictIsComparedWithoutData();
     void sinkCanLeaveWhileWorking();
 
 private:
@@ -419,6 +420,24 @@ void TestEngine::aCutNetworkGoesOnAndComesBack()
     m_engine->submit(OpenModelRequest{file});
     QCOMPARE(m_events->end(m_engine->submit(OpenDataRequest{"npy:none.npy", "", ""})).outcome, JobOutcome::Failed);
     QCOMPARE(m_events->all<ModelOpened>().back().model->parameters, cut.model->parameters);
+}
+
+void TestEngine::stateDictIsComparedWithoutData()
+{
+    const QTemporaryDir folder;
+    m_engine->submit(OpenModelRequest{samplePath("resnet20.pt2")});
+    ExportRequest request;
+    request.config = uniformConfig(4, 32);
+    request.format = "state_dict";
+    request.path = folder.filePath(QStringLiteral("w.pth")).toStdString();
+    const JobEnded ended = m_events->end(m_engine->submit(request));
+    QVERIFY2(ended.outcome == JobOutcome::Finished, ended.error.message.c_str());
+    const ExportReady ready = m_events->all<ExportReady>().back();
+    QVERIFY(ready.verified);
+    QCOMPARE(ready.differingLevels, 0);
+    QVERIFY2(ready.runtime.starts_with("PyTorch ") || ready.runtime == "Bitwright reader", ready.runtime.c_str());
+    QVERIFY(std::ranges::any_of(ready.agreement, [](const LayerAgreement &tensor) { return tensor.layer == "layer3.2.conv2"; }));
+    QVERIFY(std::ranges::any_of(ready.notes, [](const std::string &note) { return note.find("names and shapes") != std::string::npos; }));
 }
 
 void TestEngine::sinkCanLeaveWhileWorking()

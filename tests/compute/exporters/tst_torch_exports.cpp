@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "control_cases.h"
 #include "export_support.h"
 
 #include "engine/export_model.h"
@@ -120,6 +121,11 @@ private Q_SLOTS:
     void agrees_data();
     void agrees();
     void stateDictHoldsTheWeights();
+    void stateDictIsVerified();
+    void changedStateDictsAreNamed_data();
+    void changedStateDictsAreNamed();
+    void containersAndNumbersAreVerified_data();
+    void containersAndNumbersAreVerified();
     void stepsEqualTheQuantizer();
     void refusesForeignOperators();
     void differingLevelsAreFound();
@@ -175,7 +181,7 @@ void TestTorchExports::agrees()
     }
     if (file != QStringLiteral("resnet20.pt2") || (config != QStringLiteral("uniform W4A4") && !config.startsWith(QStringLiteral("twn"))))
         return;   // starting Python takes seconds
-    const auto simulated = take(verify.simulate(made.inputs));
+    const auto simulated = take(verify.simulate({made.inputs}));
     const QString said = python(kTorch, {format, QString::fromStdString(path), raw(folder, QStringLiteral("x"), made.inputs),
                                          raw(folder, QStringLiteral("y"), simulated.output.to(at::kFloat)),
                                          QStringLiteral("%1,1,28,28").arg(made.inputs.size(0))});
@@ -195,6 +201,128 @@ void TestTorchExports::stateDictHoldsTheWeights()
     QVERIFY2(said.startsWith(QStringLiteral("ok ")), qPrintable(said));
     qInfo("%s", qPrintable(said));
     QVERIFY2(said.contains(QStringLiteral("[]")) && said.contains(QStringLiteral("True")), qPrintable(said));
+}
+
+void TestTorchExports::stateDictIsVerified()
+{
+    // Pruned, folded, inputs quantized: the file's tensors are the simulation's.
+    for (const char *name : {"uniform W4A4", "uniform W4A8 folded", "pruned uniform W4"}) {
+        const Made made = configured("resnet20.pt2", configs().at(name));
+        QTemporaryDir folder;
+        VerifyInput verify;
+        verify.path = folder.filePath(QStringLiteral("x.pth")).toStdString();
+        verify.format = "state_dict";
+        verify.inputs = made.inputs;
+        const auto written = exportModel(made.model, "state_dict", verify.path, {}, {});
+        QVERIFY2(written, written ? "" : written.error().message.c_str());
+        take(setSimulation(verify, made.model));
+        for (const bool own : {false, true}) {
+            verify.ownReaderOnly = own;
+            const auto report = verifyFile(verify, {});
+            QVERIFY2(report, report ? "" : report.error().message.c_str());
+            QVERIFY2(report->runtime.starts_with(own ? "Bitwright reader" : "PyTorch "), report->runtime.c_str());
+            QCOMPARE(report->layers.size(), made.model.network->graph(made.model.config.foldBatchNorm).parameters.size());
+            QCOMPARE(report->differingLevels, 0);
+            QCOMPARE(report->samples, 48);
+            QCOMPARE(report->maxAbsDifference, 0.0);
+            QCOMPARE(report->top1Agreement, 1.0);
+            QVERIFY(report->reason.empty() && report->firstDifferingLayer.empty());
+        }
+        // Without samples the tensors alone are compared.
+        verify.inputs = at::Tensor();
+        const auto report = verifyFile(verify, {});
+        QVERIFY2(report, report ? "" : report.error().message.c_str());
+        QCOMPARE(report->samples, 0);
+        QCOMPARE(report->differingLevels, 0);
+    }
+}
+
+void TestTorchExports::changedStateDictsAreNamed_data()
+{
+    QTest::addColumn<QString>("change");   // Python, on `state`
+    QTest::addColumn<QString>("first");    // the tensor that the report or the error names
+    QTest::addColumn<bool>("refused");
+    const QString name = QStringLiteral("layer2.0.conv1.weight");
+    QTest::newRow("one value") << QStringLiteral("state[n][0, 0, 1, 1] += 0.25") << name << false;
+    QTest::newRow("two tensors") << QStringLiteral("state[n] += 1; state['fc.bias'] += 1") << name << false;
+    QTest::newRow("not a number") << QStringLiteral("state[n][0] = float('nan')") << name << false;
+    QTest::newRow("missing") << QStringLiteral("del state[n]") << name << true;
+    QTest::newRow("too many") << QStringLiteral("state['layer9.weight'] = torch.ones(3)") << QStringLiteral("layer9.weight") << true;
+    QTest::newRow("other shape") << QStringLiteral("state[n] = state[n][:, :, :, :2].contiguous()") << name << true;
+}
+
+void TestTorchExports::changedStateDictsAreNamed()
+{
+    QFETCH(QString, change);
+    QFETCH(QString, first);
+    QFETCH(bool, refused);
+    const Made made = configured("resnet20.pt2", configs().at("uniform W4A4"), 16);
+    QTemporaryDir folder;
+    VerifyInput verify;
+    verify.path = folder.filePath(QStringLiteral("x.pth")).toStdString();
+    verify.format = "state_dict";
+    verify.inputs = made.inputs;
+    take(exportModel(made.model, "state_dict", verify.path, {}, {}));
+    const QByteArray script = "import sys, torch\nstate = torch.load(sys.argv[1], weights_only=True)\nn = 'layer2.0.conv1.weight'\n" +
+                              change.toLatin1() + "\ntorch.save(state, sys.argv[1])\nprint('ok')\n";
+    const QString said = python(script.constData(), {QString::fromStdString(verify.path)});
+    QVERIFY2(said.startsWith(QStringLiteral("ok")), qPrintable(said));
+    take(setSimulation(verify, made.model));
+    const auto report = verifyFile(verify, {});
+    if (refused) {
+        QVERIFY(!report);
+        QVERIFY2(report.error().message.contains("tensor " + first.toStdString()), report.error().message.c_str());
+        return;
+    }
+    QVERIFY2(report, report ? "" : report.error().message.c_str());
+    QCOMPARE(QString::fromStdString(report->firstDifferingLayer), first);
+    QVERIFY2(report->reason.contains(first.toStdString()), report->reason.c_str());
+    QVERIFY(report->differingLevels > 0);
+    if (change.contains(QStringLiteral("0.25"))) {
+        QCOMPARE(report->differingLevels, 1);
+        QVERIFY(report->maxAbsDifference > 0);   // of the network's output
+    }
+}
+
+void TestTorchExports::containersAndNumbersAreVerified_data()
+{
+    QTest::addColumn<QString>("file");
+    for (const char *file : {"dict_in_out.pt", "lists_and_tuples.pt", "numbers.pt", "dict_in_out_traced.pt", "structured.pt2", "scalar_inputs.pt2"})
+        QTest::newRow(file) << QString::fromLatin1(file);
+}
+
+/// Networks that take and give lists, tuples, dictionaries and numbers, in LibTorch and in PyTorch.
+void TestTorchExports::containersAndNumbersAreVerified()
+{
+    QFETCH(QString, file);
+    const std::string folder = controlFolder();
+    QVERIFY2(!folder.empty(), "make_control.py failed");
+    VerifyInput verify;
+    verify.path = folder + "/" + file.toStdString();
+    verify.format = file.endsWith(QStringLiteral(".pt2")) ? "pt2" : "torchscript";
+    const auto network = take(Network::open(verify.path));
+    const NetworkInputs inputs = caseInputs(network->graph(), readExpected(folder + "/" + file.section(QChar(u'.'), 0, 0).toStdString() + ".expected"), 0);
+    QVERIFY(inputs.size() > 1);
+    verify.samples = 2;
+    verify.batch = 2;
+    verify.rows = [&](std::int64_t, std::int64_t) -> Result<NetworkInputs> { return inputs; };
+    take(setSimulation(verify, {network, {}, {}, {}}));
+    for (const bool own : {false, true}) {
+        verify.ownReaderOnly = own;
+        const auto report = verifyFile(verify, {});
+        QVERIFY2(report, report ? "" : report.error().message.c_str());
+        QVERIFY2(report->runtime.starts_with(own ? "Bitwright" : verify.format == "pt2" ? "PyTorch" : "LibTorch"), report->runtime.c_str());
+        QVERIFY(report->maxAbsDifference < 1e-5);
+        QCOMPARE(report->samples, 2);
+    }
+    // The comparison can fail.
+    const Simulate simulate = verify.simulate;
+    verify.simulate = [&](const NetworkInputs &rows) -> Result<SimulationTrace> {
+        BW_ASSIGN(SimulationTrace made, simulate(rows));
+        made.output = made.output + 1;
+        return made;
+    };
+    QVERIFY(std::abs(take(verifyFile(verify, {})).maxAbsDifference - 1) < 1e-4);
 }
 
 void TestTorchExports::stepsEqualTheQuantizer()

@@ -48,6 +48,8 @@ private Q_SLOTS:
     void initTestCase();
     void cleanup() { qputenv("BITWRIGHT_PYTHON", m_python); }
     void namesTheFirstDifferingLayer();
+    void tellsRoundingFromDefects_data();
+    void tellsRoundingFromDefects();
     void fallsBackWithoutRuntime_data();
     void fallsBackWithoutRuntime();
     void deadRuntimeIsAnError();
@@ -85,7 +87,7 @@ void TestVerify::namesTheFirstDifferingLayer()
     input.batch = 16;
     // A simulation that is one step off in one value of the second layer.
     bool first = true;
-    input.simulate = [&](const at::Tensor &rows) -> Result<SimulationTrace> {
+    input.simulate = [&](const NetworkInputs &rows) -> Result<SimulationTrace> {
         BW_ASSIGN(SimulationTrace made, trace(*m_exported.simulation, rows));
         if (first)
             made.quantizedInputs.at("b")[0][0][0] += float(m_exported.config.at("b").activation.values.at("scale")[0]);
@@ -102,9 +104,55 @@ void TestVerify::namesTheFirstDifferingLayer()
         QCOMPARE(report->layers.size(), std::size_t(2));
         QCOMPARE(report->layers[0].differingLevels, 0);
         QCOMPARE(report->samples, 40);
+        QCOMPARE(report->differingSamples, 1);
+        QVERIFY(report->reason.empty());   // nobody says what the values were
         QCOMPARE(report->top1Agreement, 1.0);
         QVERIFY(report->maxAbsDifference < 1e-5);
     }
+}
+
+void TestVerify::tellsRoundingFromDefects_data()
+{
+    QTest::addColumn<double>("beside");    // steps between the value and the border
+    QTest::addColumn<int>("steps");        // how far apart the codes are
+    QTest::addColumn<QString>("reason");
+    QTest::newRow("on the border") << 0.0 << 1 << QStringLiteral("rounding: layer b, the first that differs, has 1 value that lies within ");
+    QTest::newRow("beside it") << 1e-5 << 1 << QStringLiteral("rounding: ");
+    QTest::newRow("far from it") << 0.2 << 1 << QStringLiteral("more than rounding: layer b, the first that differs, has values that lie up to 0.2 of a step");
+    QTest::newRow("two steps") << 0.0 << 2 << QStringLiteral("more than rounding: layer b");
+}
+
+void TestVerify::tellsRoundingFromDefects()
+{
+    QFETCH(double, beside);
+    QFETCH(int, steps);
+    QFETCH(QString, reason);
+    VerifyInput input;
+    input.path = m_path;
+    input.inputs = m_case.inputs;
+    input.batch = 16;
+    input.ownReaderOnly = true;
+    const double scale = m_exported.config.at("b").activation.values.at("scale")[0];
+    int batch = 0;
+    input.simulate = [&](const NetworkInputs &rows) -> Result<SimulationTrace> {
+        BW_ASSIGN(SimulationTrace made, trace(*m_exported.simulation, rows));
+        if (batch++ == 1)   // the third sample of the second batch
+            made.quantizedInputs.at("b")[0][2][1] += float(steps * scale);
+        return made;
+    };
+    input.unquantized = [&](const std::string &layer, int call, const NetworkInputs &rows) -> Result<at::Tensor> {
+        if (layer != "b" || call != 0 || !at::equal(rows.at(0).toTensor(), m_case.inputs.narrow(0, 16, 16)))
+            return fail(ErrorKind::Invalid, "asked for something else");
+        at::Tensor made = at::zeros({16, 8});
+        made[2][1] = (3.5 + beside) * scale;
+        return made;
+    };
+    const auto report = verifyFile(input, {});
+    QVERIFY2(report, report ? "" : report.error().message.c_str());
+    QCOMPARE(report->differingLevels, 1);
+    QCOMPARE(report->differingSamples, 1);
+    QVERIFY2(QString::fromStdString(report->reason).startsWith(reason), report->reason.c_str());
+    QCOMPARE(report->reason.ends_with("all in 1 of 40 samples"), reason.startsWith(QStringLiteral("rounding")));
 }
 
 void TestVerify::fallsBackWithoutRuntime_data()
@@ -180,7 +228,7 @@ void TestVerify::anotherAssignmentIsNamed()
     input.ownReaderOnly = true;
     const auto floating = Simulation::make(m_case.network, {}, false);
     QVERIFY(floating);
-    input.simulate = [&](const at::Tensor &rows) { return trace(**floating, rows); };
+    input.simulate = [&](const NetworkInputs &rows) { return trace(**floating, rows); };
     const auto report = verifyFile(input, {});
     QVERIFY(!report);
     QVERIFY2(report.error().message.starts_with("layer a,"), report.error().message.c_str());

@@ -2,6 +2,7 @@
 #include "frontends/frontend.h"
 #include "frontends/onnx_proto.h"
 #include "graph/executor.h"
+#include "onnx_parts.h"
 
 #include <ATen/ATen.h>
 #include <QTemporaryDir>
@@ -10,36 +11,9 @@
 #include <random>
 
 using namespace bitwright;
+using namespace bitwright::testing;
 
 namespace {
-
-onnx::Tensor floats(const std::string &name, const at::Tensor &values)
-{
-    onnx::Tensor made;
-    made.name = name;
-    made.type = onnx::DataType::Float;
-    made.dims = values.sizes().vec();
-    const at::Tensor flat = values.contiguous();
-    made.owned.assign(static_cast<const char *>(flat.const_data_ptr()), flat.nbytes());
-    made.hasRaw = true;
-    return made;
-}
-
-onnx::Tensor integers(const std::string &name, onnx::DataType type, std::vector<std::int64_t> dims, const std::vector<std::int64_t> &values)
-{
-    onnx::Tensor made;
-    made.name = name;
-    made.type = type;
-    made.dims = std::move(dims);
-    made.owned = onnx::packIntegers(values, type);
-    made.hasRaw = true;
-    return made;
-}
-
-onnx::ValueInfo value(const std::string &name, std::vector<onnx::Dimension> shape)
-{
-    return {name, onnx::DataType::Float, true, std::move(shape)};
-}
 
 /// x -> quantize to uint4 -> convolution with 2-bit weights -> relu -> global mean -> linear map with 8-bit weights.
 onnx::Model quantizedModel()

@@ -59,6 +59,43 @@ private Q_SLOTS:
         compareCases(*graph, readExpected(g_folder + "/" + name.toStdString() + ".expected"));
     }
 
+    // LibTorch itself, given what lists, tuples and dictionaries hold one after the other, answers as PyTorch did.
+    void leavesAreGivenToLibTorch_data()
+    {
+        QTest::addColumn<QString>("name");
+        for (const char *name : {"dict_in_out", "lists_and_tuples", "numbers", "recurrent", "dict_in_out_traced", "lists_and_tuples_traced", "branch"})
+            QTest::newRow(name) << QString::fromLatin1(name);
+    }
+    void leavesAreGivenToLibTorch()
+    {
+        QFETCH(QString, name);
+        const std::string path = g_folder + "/" + name.toStdString();
+        const auto &graph = loadOnce(name.toStdString());
+        QVERIFY2(graph.has_value(), graph ? "" : graph.error().message.c_str());
+        auto reference = TorchScriptReference::load(path + ".pt");
+        QVERIFY2(reference.has_value(), reference ? "" : reference.error().message.c_str());
+        const Expected expected = readExpected(path + ".expected");
+        std::vector<std::string> names;
+        for (const GraphInput &input : graph->inputs)
+            names.push_back(input.info.name);
+        const at::NoGradGuard noGrad;
+        const auto inputs = caseInputs(*graph, expected, 0);
+        const auto found = reference->runLeaves(inputs, names);
+        QVERIFY2(found.has_value(), found ? "" : found.error().message.c_str());
+        const auto wanted = listOf(expected, "0/out");
+        QCOMPARE(found->size(), wanted.size());
+        for (std::size_t i = 0; i < wanted.size(); ++i) {
+            const c10::IValue &result = (*found)[i];
+            QVERIFY(difference(result.isTensor() ? result.toTensor() : at::scalar_tensor(result.toScalar(), at::kDouble), wanted[i]) < 1e-5);
+        }
+        // Too few and too many are refused with a sentence.
+        if (inputs.size() > 1)
+            QVERIFY(!reference->runLeaves({inputs.begin(), inputs.end() - 1}, {names.begin(), names.end() - 1}));
+        auto more = inputs;
+        more.emplace_back(at::ones({1}));
+        QVERIFY(!reference->runLeaves(more, names));
+    }
+
     void dataDecides()
     {
         const auto &branch = loadOnce("branch"), &loop = loadOnce("while"), &numbers = loadOnce("odd_sizes");
