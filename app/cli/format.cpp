@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "format.h"
 
+#include "base/printable.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -80,6 +82,9 @@ std::string shapeText(const Shape &shape)
 void TextTable::add(std::vector<std::string> row)
 {
     row.resize(m_columns.size());
+    constexpr std::size_t kLongestCell = 400;   // names come from files
+    for (std::string &cell : row)
+        cell = printable(cell, kLongestCell);
     m_rows.push_back(std::move(row));
 }
 

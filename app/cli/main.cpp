@@ -4,6 +4,7 @@
 #include "threads.h"
 
 #include "base/json_util.h"
+#include "base/printable.h"
 #include "tensor/guarded.h"
 #include "tensor/process_setup.h"
 
@@ -29,6 +30,7 @@ int sayError(std::string message, int code)
 {
     std::replace(message.begin(), message.end(), '\n', ' ');
     std::replace(message.begin(), message.end(), '\r', ' ');
+    message = printable(message, 4000);
     std::fprintf(stderr, "error: %s\n", message.c_str());
     std::fflush(stderr);
     return code;

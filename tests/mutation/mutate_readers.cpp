@@ -3,6 +3,7 @@
 // memory is a finding and kept. The same seed gives the same files.
 #include "mutators.h"
 #include "probe_reader.h"
+#include "tensor/memory.h"
 
 #include <ATen/Parallel.h>
 
@@ -16,11 +17,18 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+// A request for more than any damaged file can need is a finding; LibTorch is not instrumented and its tables leak.
+extern "C" const char *__asan_default_options() { return "detect_leaks=0:max_allocation_size_mb=4096:allocator_may_return_null=1"; }
+extern "C" const char *__ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
+#endif
 
 namespace fs = std::filesystem;
 using namespace bitwright;
@@ -31,20 +39,31 @@ namespace {
 
 constexpr std::uint64_t kBatch = 200;
 constexpr rlim_t kMemory = rlim_t(4) << 30;   // above what the process has at its start
+constexpr int kEscaped = 99, kTookMemory = 98;
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kSanitized = true;
+constexpr unsigned kSecondsEach = 30;
+#else
+constexpr bool kSanitized = false;
 constexpr unsigned kSecondsEach = 10;
-constexpr int kEscaped = 99;
+#endif
 
 using Mutator = std::string (*)(const std::string &, const std::string &, Random &);
+
+std::string mutatePlain(const std::string &bytes, const std::string &other, Random &random) { return mutateBytes(bytes, other, random); }
 
 Mutator mutatorOf(const std::string &format)
 {
     static const std::map<std::string, Mutator> table{
         {"onnx", mutateProtobuf},
         {"pt2", mutateZip},
+        {"torchscript", mutateZip},
         {"safetensors", mutateSafetensors},
         {"checkpoint", mutateZip},
-        {"npy", [](const std::string &bytes, const std::string &other, Random &random) { return mutateBytes(bytes, other, random); }},
+        {"npy", mutatePlain},
+        {"idx", mutatePlain},
         {"npz", mutateZip},
+        {"training", mutateZip},
         {"pack", mutatePack},
         {"assignment", mutateJson}};
     const auto found = table.find(format);
@@ -104,8 +123,23 @@ std::string mutated(const Options &options, const std::vector<std::string> &seed
     return bytes;
 }
 
+/// The address sanitizer's shadow is larger than any limit on the address space: a thread looks at what is resident.
+void watchMemory()
+{
+    std::thread([] {
+        const long page = ::sysconf(_SC_PAGESIZE);
+        for (long all = 0, resident = 0;; std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+            std::ifstream("/proc/self/statm") >> all >> resident;
+            if (rlim_t(resident) * rlim_t(page) > kMemory)
+                ::_exit(kTookMemory);
+        }
+    }).detach();
+}
+
 void limitMemory()
 {
+    if (kSanitized)
+        return watchMemory();
     long pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
     const rlimit limit{rlim_t(pages) * rlim_t(::sysconf(_SC_PAGESIZE)) + kMemory, RLIM_INFINITY};
@@ -117,6 +151,7 @@ void limitMemory()
 [[noreturn]] void runChild(const Options &options, const std::vector<std::string> &seeds, const std::string &path, Shared &shared)
 {
     limitMemory();
+    const AllocationLimit smallMachine(kMemory / 4);
     for (std::uint64_t i = 0; i < kBatch; ++i, ++shared.next) {
         {
             std::ofstream out(path, std::ios::binary | std::ios::trunc);
@@ -144,6 +179,8 @@ std::string nameOf(int status, const Shared &shared)
         what = WTERMSIG(status) == SIGALRM ? "hang" : "signal" + std::to_string(WTERMSIG(status));
     else if (WEXITSTATUS(status) == kEscaped)
         what = "exception";
+    else if (WEXITSTATUS(status) == kTookMemory)
+        what = "memory";
     return what + "-" + stage;
 }
 
@@ -219,8 +256,9 @@ int main(int count, char **values)
     at::set_num_threads(1);   // children are forked: no pool may have been started
     const auto options = parseOptions(count, values);
     if (!options) {
-        std::fprintf(stderr, "mutate_readers --format onnx|pt2|safetensors|checkpoint|npy|npz|pack|assignment --corpus DIR --out DIR "
-                             "[--seconds N] [--seed S]\nmutate_readers --format FORMAT --replay FILE\n");
+        std::fprintf(stderr, "mutate_readers --format onnx|pt2|torchscript|safetensors|checkpoint|training|npy|npz|idx|pack|assignment\n"
+                             "               --corpus DIR --out DIR [--seconds N] [--seed S]\n"
+                             "mutate_readers --format FORMAT --replay FILE\n");
         return 2;
     }
     return options->replay.empty() ? run(*options) : replay(*options);

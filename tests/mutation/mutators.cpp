@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -291,6 +292,103 @@ std::string writeZip(const Members &members)
     return out;
 }
 
+// --- pickles and program text
+
+/// Bytes of the operand behind an opcode of the protocols that PyTorch writes; the counted ones bring their length.
+std::size_t operandBytes(const std::string &bytes, std::size_t at)
+{
+    const auto counted = [&](int width) { return std::size_t(width) + std::size_t(integerAt(bytes, at + 1, width) & 0xffffff); };
+    const auto lines = [&](int count) {
+        std::size_t end = at;
+        for (; count > 0 && end != std::string::npos; --count)
+            end = bytes.find('\n', end + 1);
+        return end == std::string::npos ? bytes.size() : end - at;
+    };
+    switch (std::uint8_t(bytes[at])) {
+    case 'K': case 'q': case 'h': case 0x80: return 1;
+    case 'M': return 2;
+    case 'J': case 'r': case 'j': return 4;
+    case 'G': case 0x95: return 8;
+    case 'X': case 'T': case 'B': case 0x8b: return counted(4);
+    case 0x8c: case 'U': case 'C': case 0x8a: return counted(1);
+    case 'c': return lines(2);
+    default: return 0;
+    }
+}
+
+/// Changes whole instructions: what is left is a pickle more often than not.
+std::string mutatePickle(const std::string &bytes, Random &random)
+{
+    std::vector<std::string> steps;
+    for (std::size_t at = 0; at < bytes.size();) {
+        const std::size_t size = std::min(bytes.size() - at, 1 + operandBytes(bytes, at));
+        steps.push_back(bytes.substr(at, size));
+        at += size;
+    }
+    for (std::size_t rounds = 1 + below(random, 3); rounds > 0 && !steps.empty(); --rounds) {
+        const std::size_t at = below(random, steps.size());
+        std::string &step = steps[at];
+        switch (below(random, 8)) {
+        case 0: steps.erase(steps.begin() + std::ptrdiff_t(at)); break;
+        case 1: {
+            const std::string copy = step;
+            steps.insert(steps.begin() + std::ptrdiff_t(below(random, steps.size())), copy);
+            break;
+        }
+        case 2: std::swap(step, steps[below(random, steps.size())]); break;
+        case 3: step = steps[below(random, steps.size())]; break;
+        case 4: step = std::string(1, ")]}N(0122tlaesu\x85\x86\x87\x88\x89.RbQ"[below(random, 24)]); break;
+        case 5: {   // the same block once more, to nest it
+            const std::size_t from = below(random, at + 1);
+            const std::vector<std::string> block(steps.begin() + std::ptrdiff_t(from), steps.begin() + std::ptrdiff_t(at));
+            steps.insert(steps.begin() + std::ptrdiff_t(at), block.begin(), block.end());
+            break;
+        }
+        default:   // a number, first of all the sizes of tensors
+            for (std::size_t tries = 0, chosen = at; tries < steps.size(); ++tries, chosen = (chosen + 1) % steps.size()) {
+                if (std::string("KMJ").find(steps[chosen][0]) == std::string::npos)
+                    continue;
+                const auto value = std::uint64_t(number(random));
+                steps[chosen] = "J";
+                putInteger(steps[chosen], value, 4);
+                break;
+            }
+        }
+    }
+    std::string out;
+    for (const std::string &step : steps)
+        out += step;
+    return out;
+}
+
+/// Puts words in the place of others, so that the text stays a program more often than not.
+std::string mutateCode(const std::string &text, Random &random)
+{
+    std::vector<std::string> words;
+    const auto isWord = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; };
+    for (const char c : text) {
+        if (words.empty() || !isWord(c) || !isWord(words.back().back()))
+            words.emplace_back();
+        words.back() += c;
+    }
+    for (std::size_t rounds = 1 + below(random, 3); rounds > 0 && !words.empty(); --rounds) {
+        const std::size_t at = below(random, words.size());
+        const std::string other = words[below(random, words.size())];
+        if (oneIn(random, 4))
+            words[at] = std::to_string(number(random));
+        else if (oneIn(random, 4))
+            words.insert(words.begin() + std::ptrdiff_t(at), other);
+        else if (oneIn(random, 4))
+            words.erase(words.begin() + std::ptrdiff_t(at));
+        else
+            words[at] = other;
+    }
+    std::string out;
+    for (const std::string &word : words)
+        out += word;
+    return out;
+}
+
 bool isJson(const std::string &text) { return !text.empty() && (text[0] == '{' || text[0] == '['); }
 
 void replaceNumber(std::string &bytes, Random &random)
@@ -407,10 +505,19 @@ std::string mutateZip(const std::string &bytes, const std::string &other, Random
     } else {
         // what is JSON or a pickle says most
         std::size_t chosen = at;
-        for (int tries = 0; tries < 3 && !isJson(members[chosen].second) && !members[chosen].first.ends_with(".pkl"); ++tries)
+        for (int tries = 0; tries < 3 && !isJson(members[chosen].second) && !members[chosen].first.ends_with(".pkl") &&
+                                !members[chosen].first.ends_with(".py"); ++tries)
             chosen = below(random, members.size());
         std::string &content = members[chosen].second;
-        content = isJson(content) ? mutateJson(content, {}, random) : mutateBytes(content, members[at].second, random);
+        const std::string &name = members[chosen].first;
+        if (isJson(content))
+            content = mutateJson(content, {}, random);
+        else if (name.ends_with("pkl") && !oneIn(random, 3))
+            content = mutatePickle(content, random);
+        else if (name.ends_with(".py") && !oneIn(random, 3))
+            content = mutateCode(content, random);
+        else
+            content = mutateBytes(content, members[at].second, random);
     }
     return writeZip(members);
 }

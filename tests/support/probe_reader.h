@@ -5,12 +5,14 @@
 
 #include "config/model_config.h"
 #include "data/array_file.h"
+#include "data/idx.h"
 #include "exporters/pack_file.h"
 #include "frontends/frontend.h"
 #include "graph/executor.h"
 #include "graph/layer_list.h"
 #include "graph/shape_probe.h"
 #include "quant/quantizer.h"
+#include "train/checkpoint.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -21,9 +23,9 @@ namespace bitwright::test {
 
 enum class ReadStage { Load, Layers, Run };
 
-/// Reads `path` as `format` ("onnx", "pt2", "safetensors", "checkpoint", "npy", "npz", "pack", "assignment"); a network that loads is
-/// listed and run once on zeros. Success or the reader's error; `stage` says how far it came. An exception is the
-/// reader's fault and goes through.
+/// Reads `path` as `format` ("onnx", "pt2", "torchscript", "safetensors", "checkpoint", "training", "npy", "npz", "idx",
+/// "pack", "assignment"); a network that loads is listed and run once on zeros. Success or the reader's error; `stage` says
+/// how far it came. An exception is the reader's fault and goes through.
 inline Status probeReader(const std::string &format, const std::string &path, volatile ReadStage *stage = nullptr)
 {
     const auto reach = [stage](ReadStage now) {
@@ -33,6 +35,14 @@ inline Status probeReader(const std::string &format, const std::string &path, vo
     reach(ReadStage::Load);
     if (format == "npy" || format == "npz") {
         BW_CHECK(readArrays(path));
+        return {};
+    }
+    if (format == "idx") {
+        BW_CHECK(readIdx(path));
+        return {};
+    }
+    if (format == "training") {
+        BW_CHECK(readArchive(path));
         return {};
     }
     if (format == "assignment") {

@@ -5,6 +5,7 @@
 #include "data/byte_source.h"
 #include "data/npy_header.h"
 #include "tensor/guarded.h"
+#include "tensor/memory.h"
 
 #include <ATen/ATen.h>
 
@@ -56,6 +57,7 @@ Result<at::Tensor> readRows(ByteSource &source, std::int64_t first, std::int64_t
         *total = rows;
     const auto begin = std::min(first, rows);
     shape[0] = limit < 0 ? rows - begin : std::min(limit, rows - begin);
+    BW_CHECK(checkMemory(std::uint64_t(rows > 0 ? bytes / rows * shape[0] : 0), source.name()));
     auto tensor = at::empty(shape, at::TensorOptions(type.type));
     if (rows > 0)
         BW_CHECK(source.skip(bytes / rows * begin));

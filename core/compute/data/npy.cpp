@@ -6,6 +6,7 @@
 #include "data/byte_source.h"
 #include "data/npy_header.h"
 #include "tensor/guarded.h"
+#include "tensor/memory.h"
 
 #include <ATen/ATen.h>
 
@@ -86,6 +87,7 @@ Result<at::Tensor> readBody(ByteSource &source, NpyHeader header, std::int64_t f
         shape[0] = count;
     if (header.fortranOrder)
         std::reverse(shape.begin(), shape.end());
+    BW_CHECK(checkMemory(std::uint64_t(total > 0 ? partly ? bytes / total * count : bytes : 0), source.name()));
     auto tensor = at::empty(shape, at::TensorOptions(storedType(header)));
     if (partly && total > 0)
         BW_CHECK(source.skip(bytes / total * begin));

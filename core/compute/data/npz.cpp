@@ -30,10 +30,8 @@ using Entry = std::unique_ptr<zip_file_t, CloseEntry>;
 
 class ZipSource final : public ByteSource {
 public:
-    ZipSource(std::string name, std::int64_t bound, Zip zip, Entry entry)
-        : ByteSource(std::move(name), bound), m_zip(std::move(zip)), m_entry(std::move(entry))
-    {
-    }
+    /// The archive must live as long.
+    ZipSource(std::string name, std::int64_t bound, Entry entry) : ByteSource(std::move(name), bound), m_entry(std::move(entry)) {}
     Result<std::int64_t> read(void *target, std::int64_t count) override
     {
         std::int64_t done = 0;
@@ -50,8 +48,7 @@ public:
     }
 
 private:
-    Zip m_zip;
-    Entry m_entry;   // goes before the archive
+    Entry m_entry;
 };
 
 Result<Zip> openZip(const std::string &path)
@@ -84,45 +81,52 @@ bool isZip(const std::string &path)
     return false;
 }
 
-} // namespace
-
-Result<std::vector<std::string>> npzNames(const std::string &path)
+std::vector<std::string> namesOf(zip_t *zip)
 {
-    BW_ASSIGN(auto zip, openZip(path));
     std::vector<std::string> names;
-    for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i)
-        if (const char *name = zip_get_name(zip.get(), zip_uint64_t(i), 0))
+    for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0); ++i)
+        if (const char *name = zip_get_name(zip, zip_uint64_t(i), 0))
             names.push_back(arrayName(name));
     return names;
 }
 
-Result<at::Tensor> readNpz(const std::string &path, const std::string &name, std::int64_t first, std::int64_t limit,
-                           std::int64_t *total)
+Result<at::Tensor> readEntry(zip_t *zip, zip_uint64_t index, const std::string &path, const std::string &name, std::int64_t first = 0,
+                             std::int64_t limit = -1, std::int64_t *total = nullptr)
 {
-    BW_ASSIGN(auto zip, openZip(path));
-    auto index = zip_name_locate(zip.get(), (name + ".npy").c_str(), 0);
-    if (index < 0)
-        index = zip_name_locate(zip.get(), name.c_str(), 0);
-    if (index < 0) {
-        BW_ASSIGN(const auto names, npzNames(path));
-        return fail(ErrorKind::Invalid, path + ", has no array '" + name + "', it has: " + joinNames(names));
-    }
     zip_stat_t stat;
     zip_stat_init(&stat);
-    if (zip_stat_index(zip.get(), zip_uint64_t(index), 0, &stat) != 0 || (stat.valid & ZIP_STAT_SIZE) == 0 ||
-        (stat.valid & ZIP_STAT_COMP_SIZE) == 0)
+    if (zip_stat_index(zip, index, 0, &stat) != 0 || (stat.valid & ZIP_STAT_SIZE) == 0 || (stat.valid & ZIP_STAT_COMP_SIZE) == 0)
         return fail(ErrorKind::Parse, path + ", its list of arrays is damaged; get the file again");
-    Entry entry(zip_fopen_index(zip.get(), zip_uint64_t(index), 0));
+    Entry entry(zip_fopen_index(zip, index, 0));
     if (!entry)
-        return fail(ErrorKind::Parse, path + ", array '" + name + "' cannot be unpacked; save it with numpy.savez",
-                    zip_strerror(zip.get()));
+        return fail(ErrorKind::Parse, path + ", array '" + name + "' cannot be unpacked; save it with numpy.savez", zip_strerror(zip));
     // the sizes in the archive may lie: no entry is longer than the file allows
     std::error_code code;
     const auto fileBytes = std::filesystem::file_size(path, code);
     constexpr std::uint64_t kRatio = 1040;
     const auto bound = std::min<std::uint64_t>(stat.size, std::min<std::uint64_t>(stat.comp_size, fileBytes) * kRatio);
-    ZipSource source(path + " (" + name + ")", std::int64_t(bound), std::move(zip), std::move(entry));
+    ZipSource source(path + " (" + name + ")", std::int64_t(bound), std::move(entry));
     return readNpy(source, first, limit, total);
+}
+
+} // namespace
+
+Result<std::vector<std::string>> npzNames(const std::string &path)
+{
+    BW_ASSIGN(const auto zip, openZip(path));
+    return namesOf(zip.get());
+}
+
+Result<at::Tensor> readNpz(const std::string &path, const std::string &name, std::int64_t first, std::int64_t limit,
+                           std::int64_t *total)
+{
+    BW_ASSIGN(const auto zip, openZip(path));
+    auto index = zip_name_locate(zip.get(), (name + ".npy").c_str(), 0);
+    if (index < 0)
+        index = zip_name_locate(zip.get(), name.c_str(), 0);
+    if (index < 0)
+        return fail(ErrorKind::Invalid, path + ", has no array '" + name + "', it has: " + joinNames(namesOf(zip.get())));
+    return readEntry(zip.get(), zip_uint64_t(index), path, name, first, limit, total);
 }
 
 Result<std::vector<NamedTensor>> readArrays(const std::string &path)
@@ -133,9 +137,11 @@ Result<std::vector<NamedTensor>> readArrays(const std::string &path)
         arrays.emplace_back("", std::move(tensor));
         return arrays;
     }
-    BW_ASSIGN(const auto names, npzNames(path));
-    for (const auto &name : names) {
-        BW_ASSIGN(auto tensor, readNpz(path, name));
+    BW_ASSIGN(const auto zip, openZip(path));   // once: an archive may list 65,535 entries
+    for (zip_int64_t i = 0; i < zip_get_num_entries(zip.get(), 0); ++i) {
+        const char *entry = zip_get_name(zip.get(), zip_uint64_t(i), 0);
+        const std::string name = entry != nullptr ? arrayName(entry) : std::string();
+        BW_ASSIGN(auto tensor, readEntry(zip.get(), zip_uint64_t(i), path, name));
         arrays.emplace_back(name, std::move(tensor));
     }
     return arrays;

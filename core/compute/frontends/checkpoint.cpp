@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // What torch.save writes of a state dict or checkpoint: a zip of data.pkl and one record per storage.
+#include "frontends/archive_records.h"
 #include "frontends/rows.h"
 #include "frontends/weights_file.h"
 #include "tensor/guarded.h"
 
-#include <ATen/ops/from_blob.h>
 #include <caffe2/serialize/inline_container.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 
 namespace bitwright {
@@ -39,8 +38,7 @@ bool probeCheckpoint(const std::string &path)
 
 class Records : public StorageSource {
 public:
-    Records(PyTorchStreamReader &reader, std::uintmax_t fileSize, const JobContext &context)
-        : m_reader(reader), m_fileSize(fileSize), m_context(context) {}
+    Records(const ArchiveRecords &records, const JobContext &context) : m_records(records), m_context(context) {}
 
     Result<at::Tensor> bytes(const std::string &key) override
     {
@@ -49,40 +47,32 @@ public:
         if (const auto known = m_known.find(key); known != m_known.end())
             return known->second;
         const std::string record = "data/" + key;
-        if (!m_reader.hasRecord(record))
+        if (!m_records.has(record))
             return fail(ErrorKind::Parse, "the storage " + key + " is missing");
-        // Records are stored as they are: one that claims more than the file holds is a bomb.
-        m_read += m_reader.getRecordSize(record);
-        if (m_read > m_fileSize)
-            return fail(ErrorKind::Parse, "its storages are larger than the file");
-        auto [data, size] = m_reader.getRecord(record);
-        auto shared = std::make_shared<at::DataPtr>(std::move(data));
-        at::Tensor tensor = at::from_blob(shared->get(), {std::int64_t(size)}, [shared](void *) {}, at::TensorOptions().dtype(at::kByte));
+        BW_ASSIGN(const at::Tensor tensor, m_records.bytes(record));
         return m_known.emplace(key, tensor).first->second;
     }
 
 private:
-    PyTorchStreamReader &m_reader;
-    std::uintmax_t m_fileSize;
+    const ArchiveRecords &m_records;
     const JobContext &m_context;
-    std::uintmax_t m_read = 0;
     std::map<std::string, at::Tensor> m_known;
 };
 
 Result<Graph> read(const std::string &path, const JobContext &context)
 {
-    PyTorchStreamReader reader(path);
-    const auto fileSize = std::filesystem::file_size(path);
-    if (reader.getRecordSize("data.pkl") > std::min<std::uintmax_t>(kLongestPickle, fileSize))
+    BW_ASSIGN(const ArchiveRecords archive, ArchiveRecords::open(path));
+    BW_ASSIGN(const std::uint64_t size, archive.size("data.pkl"));
+    if (size > kLongestPickle)
         return fail(ErrorKind::Parse, "its data.pkl is larger than that of any state dict");
-    if (reader.hasRecord("byteorder")) {
-        const auto [order, size] = reader.getRecord("byteorder");
-        if (std::string_view(static_cast<const char *>(order.get()), size) == "big")
+    if (archive.has("byteorder")) {
+        BW_ASSIGN(const std::string order, archive.text("byteorder"));
+        if (order == "big")
             return fail(ErrorKind::Unsupported, "its numbers are big-endian; save it again on a little-endian machine");
     }
-    const auto [data, size] = reader.getRecord("data.pkl");
-    Records records(reader, fileSize, context);
-    BW_ASSIGN(NamedTensors tensors, unpickleTensors(std::string(static_cast<const char *>(data.get()), size), records));
+    BW_ASSIGN(const std::string pickle, archive.text("data.pkl"));
+    Records records(archive, context);
+    BW_ASSIGN(NamedTensors tensors, unpickleTensors(pickle, records));
     return weightsGraph("state_dict", std::move(tensors));
 }
 

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "base/printable.h"
 #include "base/replace_file.h"
 #include "frontends/rows.h"
 
 #include "tensor/guarded.h"
+#include "tensor/mapped_file.h"
+#include "tensor/memory.h"
 
 #include <caffe2/serialize/inline_container.h>
 
@@ -114,9 +117,16 @@ Result<Graph> loadGraph(const std::string &path, const JobContext &context)
     const Frontend *frontend = frontendOf(path);
     if (!frontend)
         return describeForeign(path);
+    const std::uint64_t before = mappedFileCount();
+    const AllocationLimit limit(availableMemory() / 2);   // constants are computed, sample inputs tried
     auto graph = frontend->load(path, context);
-    if (graph)
-        graph->source = path;
+    BW_CHECK(mappedFilesIntact(before));
+    // Both name what the file names, and a file may name it with any bytes.
+    if (!graph)
+        return fail(graph.error().kind, printable(graph.error().message), graph.error().context);
+    for (std::string &obstacle : graph->obstacles)
+        obstacle = printable(obstacle);
+    graph->source = path;
     return graph;
 }
 

@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/onnx_proto.h"
 
+#include "tensor/mapped_file.h"
+
 #include <protozero/pbf_reader.hpp>
 #include <protozero/pbf_writer.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <limits>
 #include <stdexcept>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace bitwright::onnx {
 
@@ -40,6 +37,17 @@ namespace tensor { enum { Dims = 1, DataType = 2, FloatData = 4, Int32Data = 5, 
 
 constexpr int kMaxFileDimensions = 64;
 constexpr int kMaxDepth = 32;   // of sub-graphs; exporters nest a handful
+
+/// An empty message takes two bytes in the file and hundreds here: the number of parts is bounded, so that no file takes
+/// many times its size. The largest networks have some hundred thousand.
+constexpr std::size_t kMostParts = 4'000'000;
+thread_local std::size_t t_parts = 0;
+
+void countPart()
+{
+    if (++t_parts > kMostParts)
+        throw std::runtime_error("it has more than " + std::to_string(kMostParts) + " nodes, tensors and names");
+}
 
 bool isLength(const pbf_reader &reader) { return reader.wire_type() == pbf_wire_type::length_delimited; }
 bool isVarint(const pbf_reader &reader) { return reader.wire_type() == pbf_wire_type::varint; }
@@ -104,6 +112,7 @@ DataType dataType(std::int64_t number) { return DataType(std::int32_t(std::clamp
 // A StringStringEntryProto.
 std::pair<std::string, std::string> readEntry(pbf_reader reader)
 {
+    countPart();
     std::pair<std::string, std::string> entry;
     while (reader.next()) {
         if (reader.tag() == 1)
@@ -118,6 +127,7 @@ std::pair<std::string, std::string> readEntry(pbf_reader reader)
 
 Tensor readTensor(pbf_reader reader)
 {
+    countPart();
     Tensor tensor;
     std::int64_t number = 0;
     while (reader.next()) {
@@ -158,6 +168,7 @@ Graph readGraph(pbf_reader reader, int depth);
 
 Attribute readAttribute(pbf_reader reader, int depth)
 {
+    countPart();
     Attribute attribute;
     std::int64_t type = 0;
     Attribute::Type seen = Attribute::Type::Undefined;
@@ -191,6 +202,7 @@ Attribute readAttribute(pbf_reader reader, int depth)
         case field::attribute::Floats: readFixed(reader, attribute.floats); seen = Attribute::Type::Floats; break;
         case field::attribute::Ints: readIntegers(reader, attribute.ints); seen = Attribute::Type::Ints; break;
         case field::attribute::Strings:
+            countPart();
             attribute.strings.emplace_back();
             readText(reader, attribute.strings.back());
             seen = Attribute::Type::Strings;
@@ -206,11 +218,12 @@ Attribute readAttribute(pbf_reader reader, int depth)
 
 Node readNode(pbf_reader reader, int depth)
 {
+    countPart();
     Node node;
     while (reader.next()) {
         switch (reader.tag()) {
-        case field::node::Input: node.inputs.emplace_back(); readText(reader, node.inputs.back()); break;
-        case field::node::Output: node.outputs.emplace_back(); readText(reader, node.outputs.back()); break;
+        case field::node::Input: countPart(); node.inputs.emplace_back(); readText(reader, node.inputs.back()); break;
+        case field::node::Output: countPart(); node.outputs.emplace_back(); readText(reader, node.outputs.back()); break;
         case field::node::Name: readText(reader, node.name); break;
         case field::node::OpType: readText(reader, node.op); break;
         case field::node::Domain: readText(reader, node.domain); break;
@@ -231,6 +244,7 @@ Node readNode(pbf_reader reader, int depth)
 
 Dimension readDimension(pbf_reader reader)
 {
+    countPart();
     Dimension dimension;
     while (reader.next()) {
         if (reader.tag() == 1)
@@ -289,6 +303,7 @@ void readType(pbf_reader type, ValueInfo &value, int depth)
 
 ValueInfo readValueInfo(pbf_reader reader)
 {
+    countPart();
     ValueInfo value;
     while (reader.next()) {
         if (reader.tag() == 1)
@@ -307,6 +322,7 @@ ValueInfo readValueInfo(pbf_reader reader)
 
 SparseTensor readSparse(pbf_reader reader)
 {
+    countPart();
     SparseTensor sparse;
     while (reader.next()) {
         if (reader.tag() == 1 && isLength(reader))
@@ -366,14 +382,15 @@ void readOpset(pbf_reader reader, Model &model)
 
 Function readFunction(pbf_reader reader)
 {
+    countPart();
     Function function;
     while (reader.next()) {
         switch (reader.tag()) {
         case field::function::Name: readText(reader, function.name); break;
         case field::function::Domain: readText(reader, function.domain); break;
         case field::function::Overload: readText(reader, function.overload); break;
-        case field::function::Input: function.inputs.emplace_back(); readText(reader, function.inputs.back()); break;
-        case field::function::Output: function.outputs.emplace_back(); readText(reader, function.outputs.back()); break;
+        case field::function::Input: countPart(); function.inputs.emplace_back(); readText(reader, function.inputs.back()); break;
+        case field::function::Output: countPart(); function.outputs.emplace_back(); readText(reader, function.outputs.back()); break;
         case field::function::Node:
         case field::function::Default:
             if (!isLength(reader))
@@ -537,16 +554,6 @@ void writeGraph(pbf_writer out, const Graph &graph)
     for (const auto &value : graph.values)
         writeValueInfo(pbf_writer(out, field::graph::Value), value);
 }
-
-struct Mapping {
-    void *data = MAP_FAILED;
-    std::size_t size = 0;
-    ~Mapping()
-    {
-        if (data != MAP_FAILED)
-            munmap(data, size);
-    }
-};
 
 } // namespace
 
@@ -718,6 +725,7 @@ std::string serialize(const Tensor &tensor)
 
 Result<Model> parse(std::string_view bytes, std::shared_ptr<const void> owner, const std::string &path)
 {
+    t_parts = 0;
     try {
         Model model = readModelMessage(pbf_reader(bytes.data(), bytes.size()));
         if (!model.hasGraph)
@@ -740,6 +748,7 @@ Result<StoredValue> parseValue(std::string_view bytes, const ValueInfo &info)
                 reader.skip();
         }
     };
+    t_parts = 0;
     try {
         pbf_reader reader(bytes.data(), bytes.size());
         if (info.optional) {
@@ -768,27 +777,6 @@ Result<StoredValue> parseValue(std::string_view bytes, const ValueInfo &info)
 
 namespace {
 
-Result<std::shared_ptr<Mapping>> mapFile(const std::string &path)
-{
-    const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (handle < 0)
-        return fail(ErrorKind::Io, path + ", " + std::strerror(errno) + "; check the path");
-    struct stat status {};
-    const bool regular = fstat(handle, &status) == 0 && S_ISREG(status.st_mode);
-    if (!regular || status.st_size == 0) {
-        close(handle);
-        return fail(ErrorKind::Parse, path + (regular ? ", the file is empty" : ", it is not a file") + "; give an ONNX file");
-    }
-    auto mapping = std::make_shared<Mapping>();
-    mapping->size = std::size_t(status.st_size);
-    mapping->data = mmap(nullptr, mapping->size, PROT_READ, MAP_PRIVATE, handle, 0);
-    const int problem = errno;
-    close(handle);
-    if (mapping->data == MAP_FAILED)
-        return fail(ErrorKind::Io, path + ", it cannot be read: " + std::strerror(problem) + "; check the disk");
-    return mapping;
-}
-
 /// The files that hold a model's tensors, each mapped once.
 class ExternalData {
 public:
@@ -796,9 +784,9 @@ public:
 
     Status resolve(Tensor &tensor);
     Status resolve(Graph &graph);
-    [[nodiscard]] std::vector<std::shared_ptr<Mapping>> files() const
+    [[nodiscard]] std::vector<std::shared_ptr<const MappedFile>> files() const
     {
-        std::vector<std::shared_ptr<Mapping>> all;
+        std::vector<std::shared_ptr<const MappedFile>> all;
         for (const auto &[location, file] : m_files)
             all.push_back(file);
         return all;
@@ -806,7 +794,7 @@ public:
 
 private:
     std::filesystem::path m_folder;
-    std::map<std::string, std::shared_ptr<Mapping>> m_files;
+    std::map<std::string, std::shared_ptr<const MappedFile>> m_files;
 };
 
 Status ExternalData::resolve(Tensor &tensor)
@@ -831,15 +819,16 @@ Status ExternalData::resolve(Tensor &tensor)
     };
     auto &file = m_files[location];
     if (!file) {
-        BW_ASSIGN(file, mapFile((m_folder / relative).string()));
+        BW_ASSIGN(file, MappedFile::open((m_folder / relative).string()));
     }
     BW_ASSIGN(const std::uint64_t offset, number("offset", 0));
-    if (offset > file->size)
+    const std::string_view all = file->bytes();
+    if (offset > all.size())
         return wrong(location + ", which ends before it; copy the file again");
-    BW_ASSIGN(const std::uint64_t length, number("length", file->size - offset));
-    if (length > file->size - offset)
+    BW_ASSIGN(const std::uint64_t length, number("length", all.size() - offset));
+    if (length > all.size() - offset)
         return wrong(location + ", which ends before it; copy the file again");
-    tensor.raw = {static_cast<const char *>(file->data) + offset, std::size_t(length)};
+    tensor.raw = all.substr(std::size_t(offset), std::size_t(length));
     tensor.hasRaw = true;
     tensor.external = false;
     return {};
@@ -864,13 +853,13 @@ Status ExternalData::resolve(Graph &graph)
 
 Result<Model> readModel(const std::string &path)
 {
-    BW_ASSIGN(auto mapping, mapFile(path));
-    const std::string_view bytes(static_cast<const char *>(mapping->data), mapping->size);
-    BW_ASSIGN(Model model, parse(bytes, mapping, path));
+    BW_ASSIGN(auto mapping, MappedFile::open(path));
+    BW_ASSIGN(Model model, parse(mapping->bytes(), mapping, path));
+    model.bytes = mapping->bytes();
     ExternalData external(path);
     if (auto status = external.resolve(model.graph); !status)
         return fail(status.error().kind, path + ", " + status.error().message, status.error().context);
-    auto files = std::make_shared<std::vector<std::shared_ptr<Mapping>>>(external.files());
+    auto files = std::make_shared<std::vector<std::shared_ptr<const MappedFile>>>(external.files());
     files->push_back(std::move(mapping));
     model.file = std::move(files);
     return model;

@@ -120,6 +120,7 @@ struct Model {
     std::map<std::string, std::string> metadata;
     std::vector<Function> functions;
     std::shared_ptr<const void> file;             ///< keeps the bytes that the tensors view, those of external data too
+    std::string_view bytes;                       ///< the whole file that `readModel` mapped
 };
 
 /// Serializes a model.

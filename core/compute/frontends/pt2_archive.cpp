@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/pt2_archive.h"
 
+#include "frontends/archive_records.h"
 #include "tensor/guarded.h"
 
 #include <caffe2/serialize/inline_container.h>
 
 #include <algorithm>
 #include <fstream>
-#include <mutex>
 
 namespace bitwright {
 
 namespace {
 
-using caffe2::serialize::PyTorchStreamReader;
 using caffe2::serialize::PyTorchStreamWriter;
 using nlohmann::json;
+
+constexpr int kDeepestProgram = 512;                              // sub-graphs nest by about ten levels each
+constexpr std::int64_t kSmallTensor = 1024;                       // copied: its page is not worth keeping
+constexpr std::int64_t kMostRepeated = std::int64_t(64) << 20;    // bytes that a view may make of fewer
 
 const char *const kSaveAgain = "save it again with torch.export.save of PyTorch 2.9 or newer";
 
@@ -33,6 +36,28 @@ const json &field(const json &value, std::initializer_list<const char *> keys)
         here = &*found;
     }
     return *here;
+}
+
+/// Whether brackets nest deeper than any program's: what walks the document calls itself once a level.
+bool nestsTooDeep(const std::string &text)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted) {
+            i += c == '\\' ? 1 : 0;
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > kDeepestProgram)
+                return true;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        }
+    }
+    return false;
 }
 
 Result<std::vector<std::int64_t>> sizesOf(const json &list, const std::string &name)
@@ -83,7 +108,7 @@ Result<at::ScalarType> pt2ScalarType(std::int64_t code)
     return fail(ErrorKind::Unsupported, "tensors of dtype code " + std::to_string(code) + " are not supported");
 }
 
-Result<at::Tensor> pt2View(const at::Tensor &bytes, const Pt2Weight &weight)
+Status checkView(std::int64_t bytes, const Pt2Weight &weight)
 {
     std::int64_t last = weight.offset, elements = 1;
     const auto impossible = [&] { return fail(ErrorKind::Parse, weight.record + " is shorter than its description says"); };
@@ -99,23 +124,34 @@ Result<at::Tensor> pt2View(const at::Tensor &bytes, const Pt2Weight &weight)
     }
     const auto itemSize = std::int64_t(c10::elementSize(weight.dtype));
     const bool empty = std::ranges::find(weight.sizes, 0) != weight.sizes.end();
-    if (!empty && last >= bytes.numel() / itemSize)
+    if (!empty && last >= bytes / itemSize)
         return impossible();
-    at::Tensor tensor = at::empty({0}, at::TensorOptions().dtype(weight.dtype));
+    // Strides of 0 would make a few bytes look like any amount of weights.
+    if (!empty && elements > std::max(bytes, kMostRepeated) / itemSize)
+        return fail(ErrorKind::Unsupported, weight.record + ", its description repeats the values to more than there are; save it "
+                                                            "after .contiguous()");
+    return {};
+}
+
+Result<at::Tensor> pt2View(const at::Tensor &bytes, const Pt2Weight &weight)
+{
+    BW_CHECK(checkView(bytes.numel(), weight));
+    const bool empty = std::ranges::find(weight.sizes, 0) != weight.sizes.end();
+    const bool isBool = weight.dtype == at::kBool;   // any byte but 0 is true; anything else than 0 and 1 in a bool is undefined
+    at::Tensor tensor = at::empty({0}, at::TensorOptions().dtype(isBool ? at::kByte : weight.dtype));
     if (empty)
-        return tensor.reshape(weight.sizes);
+        return tensor.reshape(weight.sizes).to(weight.dtype);
     tensor.set_(bytes.storage(), weight.offset, weight.sizes, weight.strides);
-    return tensor;
+    return isBool ? tensor.ne(0) : tensor;
 }
 
 struct Pt2Archive::Private {
     std::string path, name;
-    std::unique_ptr<PyTorchStreamReader> reader;
-    std::vector<std::string> records;
+    std::optional<ArchiveRecords> records;
     std::string program;
     std::map<std::string, Pt2Weight> weights;
 
-    [[nodiscard]] bool has(const std::string &record) const { return std::ranges::find(records, record) != records.end(); }
+    [[nodiscard]] bool has(const std::string &record) const { return records->has(record); }
     [[nodiscard]] Status findProgram();
 };
 
@@ -123,9 +159,9 @@ struct Pt2Archive::Private {
 Status Pt2Archive::Private::findProgram()
 {
     const auto startsWith = [&](const std::string &prefix) {
-        return std::ranges::any_of(records, [&](const std::string &r) { return r.starts_with(prefix); });
+        return std::ranges::any_of(records->names(), [&](const std::string &r) { return r.starts_with(prefix); });
     };
-    for (const std::string &record : records)
+    for (const std::string &record : records->names())
         if (record.starts_with("models/") && record.ends_with(".json")) {
             if (!program.empty())
                 return fail(ErrorKind::Unsupported, path + " holds several models; save one per file");
@@ -150,13 +186,18 @@ Result<Pt2Archive> Pt2Archive::open(const std::string &path)
 {
     Pt2Archive archive;
     archive.d->path = path;
-    const auto opened = guarded(path, ErrorKind::Parse, [&] {
-        archive.d->reader = std::make_unique<PyTorchStreamReader>(path);
-        archive.d->records = archive.d->reader->getAllRecords();
-    });
-    if (!opened)
-        return fail(ErrorKind::Parse, path + " is a damaged or truncated .pt2 file; copy or save it again", opened.error().context);
+    auto records = ArchiveRecords::open(path);
+    if (!records && !records.error().context.empty())   // LibTorch's words
+        return fail(ErrorKind::Parse, path + " is a damaged or truncated .pt2 file; copy or save it again", records.error().context);
+    if (!records)
+        return std::unexpected(records.error());
+    archive.d->records = std::move(*records);
     BW_CHECK(archive.d->findProgram());
+    if (archive.d->has("byteorder")) {
+        BW_ASSIGN(const std::string order, archive.bytes("byteorder"));
+        if (order == "big")
+            return fail(ErrorKind::Unsupported, path + ", its numbers are big-endian; save it again on a little-endian machine");
+    }
     archive.d->name = archive.d->program.substr(7, archive.d->program.size() - 7 - 5);
     const std::string weights = "data/weights/", constants = "data/constants/";
     BW_CHECK(archive.readConfig(weights + archive.d->name + "_weights_config.json", weights));
@@ -172,6 +213,8 @@ Status Pt2Archive::readConfig(const std::string &record, const std::string &fold
         return fail(ErrorKind::Parse, d->path + ", " + record + " is missing; copy or save the file again");
     }
     BW_ASSIGN(const std::string text, bytes(record));
+    if (nestsTooDeep(text))
+        return fail(ErrorKind::Parse, d->path + ", " + record + " is not the list of weights; copy or save the file again");
     const json document = json::parse(text, nullptr, false);
     const json &config = field(document, {"config"});
     if (!config.is_object())
@@ -188,6 +231,8 @@ Status Pt2Archive::readConfig(const std::string &record, const std::string &fold
 Result<json> Pt2Archive::program() const
 {
     BW_ASSIGN(const std::string text, bytes(d->program));
+    if (nestsTooDeep(text))
+        return fail(ErrorKind::Parse, d->path + ", " + d->program + " nests deeper than any program; copy or save the file again");
     json document = json::parse(text, nullptr, false);
     if (!document.is_object())
         return fail(ErrorKind::Parse, d->path + ", " + d->program + " is not JSON; copy or save the file again");
@@ -195,14 +240,11 @@ Result<json> Pt2Archive::program() const
 }
 
 const std::map<std::string, Pt2Weight> &Pt2Archive::weights() const { return d->weights; }
-const std::vector<std::string> &Pt2Archive::records() const { return d->records; }
+const std::vector<std::string> &Pt2Archive::records() const { return d->records->names(); }
 
 Result<std::string> Pt2Archive::bytes(const std::string &record) const
 {
-    auto read = guarded(d->path, ErrorKind::Parse, [&] {
-        auto [data, size] = d->reader->getRecord(record);
-        return std::string(static_cast<const char *>(data.get()), size);
-    });
+    auto read = d->records->text(record);
     if (!read)
         return fail(ErrorKind::Parse, d->path + ", " + record + " cannot be read; copy or save the file again", read.error().context);
     return read;
@@ -210,18 +252,15 @@ Result<std::string> Pt2Archive::bytes(const std::string &record) const
 
 Result<at::Tensor> Pt2Archive::tensor(const Pt2Weight &weight) const
 {
-    auto storage = guarded(d->path, ErrorKind::Parse, [&] {
-        auto [data, size] = d->reader->getRecord(weight.record);
-        const auto count = std::int64_t(size);
-        void *memory = data.get();
-        auto owner = std::make_shared<at::DataPtr>(std::move(data));
-        return at::from_blob(memory, {count}, [owner](void *) {}, at::TensorOptions().dtype(at::kByte));
-    });
+    auto storage = d->records->bytes(weight.record);
     if (!storage)
         return fail(ErrorKind::Parse, d->path + ", " + weight.record + " cannot be read; copy or save the file again", storage.error().context);
     auto view = pt2View(*storage, weight);
     if (!view)
-        return fail(ErrorKind::Parse, d->path + ", " + view.error().message + "; copy or save the file again");
+        return fail(view.error().kind, d->path + ", " + view.error().message +
+                                           (view.error().kind == ErrorKind::Parse ? "; copy or save the file again" : ""));
+    if (view->is_contiguous() && view->numel() > kSmallTensor)
+        return *view;
     return guarded(d->path, ErrorKind::Internal, [&] { return view->clone(at::MemoryFormat::Contiguous); });
 }
 
@@ -237,7 +276,7 @@ Status Pt2Archive::copyTo(const std::string &target, const std::map<std::string,
             out.write(static_cast<const char *>(data), std::streamsize(size));
             return out ? size : 0;
         });
-        for (const std::string &record : d->records) {
+        for (const std::string &record : d->records->names()) {
             if (std::ranges::find(kWritten, record) != kWritten.end())
                 continue;
             const auto found = replaced.find(record);
@@ -245,8 +284,8 @@ Status Pt2Archive::copyTo(const std::string &target, const std::map<std::string,
                 writer.writeRecord(record, found->second.data(), found->second.size());
                 continue;
             }
-            BW_ASSIGN(const std::string content, bytes(record));
-            writer.writeRecord(record, content.data(), content.size());
+            BW_ASSIGN(const at::Tensor content, d->records->bytes(record));
+            writer.writeRecord(record, content.const_data_ptr(), std::size_t(content.numel()));
         }
         writer.writeEndOfFile();
         return {};

@@ -34,7 +34,7 @@ public:
     [[nodiscard]] Result<nlohmann::json> program() const;
     /// Weights, buffers and constants by qualified name.
     [[nodiscard]] const std::map<std::string, Pt2Weight> &weights() const;
-    /// Reads one as a contiguous tensor of its own.
+    /// One as a contiguous tensor: a view of the mapped file where it lies there as it is.
     [[nodiscard]] Result<at::Tensor> tensor(const Pt2Weight &weight) const;
 
     [[nodiscard]] const std::vector<std::string> &records() const;
@@ -51,6 +51,8 @@ private:
 
 /// The scalar type of a dtype code as torch.export writes it.
 Result<at::ScalarType> pt2ScalarType(std::int64_t code);
+/// Whether a view lies inside a storage of so many bytes.
+Status checkView(std::int64_t bytes, const Pt2Weight &weight);
 /// A view over storage bytes, checked to lie inside them.
 Result<at::Tensor> pt2View(const at::Tensor &bytes, const Pt2Weight &weight);
 

@@ -12,4 +12,8 @@ Frontend onnxFrontend();
 Frontend safetensorsFrontend();
 Frontend checkpointFrontend();
 
+namespace onnx { struct Model; }
+/// The network of a model that was read from `path` already; `load` of ONNX's row is `readModel` and this.
+Result<Graph> onnxGraph(onnx::Model model, const std::string &path, const JobContext &context);
+
 } // namespace bitwright

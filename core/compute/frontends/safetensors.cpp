@@ -3,15 +3,11 @@
 #include "frontends/rows.h"
 #include "frontends/weights_file.h"
 #include "tensor/guarded.h"
+#include "tensor/mapped_file.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <nlohmann/json.hpp>
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -26,20 +22,6 @@ using nlohmann::json;
 
 constexpr std::uint64_t kLongestHeader = 100'000'000;   // the format's own limit
 
-struct Mapped {
-    void *data = MAP_FAILED;
-    std::size_t size = 0;
-    Mapped() = default;
-    Mapped(const Mapped &) = delete;
-    Mapped &operator=(const Mapped &) = delete;
-    ~Mapped()
-    {
-        if (data != MAP_FAILED)
-            munmap(data, size);
-    }
-    [[nodiscard]] const char *bytes() const { return static_cast<const char *>(data); }
-};
-
 std::uint64_t headerLength(const char *bytes)
 {
     std::uint64_t length = 0;
@@ -53,22 +35,6 @@ bool probeSafetensors(const std::string &path)
     std::ifstream file(path, std::ios::binary);
     char head[9];
     return file.read(head, sizeof head) && head[8] == '{' && headerLength(head) <= kLongestHeader && headerLength(head) > 1;
-}
-
-Result<std::shared_ptr<Mapped>> mapWhole(const std::string &path)
-{
-    const int handle = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status {};
-    auto mapped = std::make_shared<Mapped>();
-    if (handle >= 0 && fstat(handle, &status) == 0 && status.st_size > 0) {
-        mapped->size = std::size_t(status.st_size);
-        mapped->data = mmap(nullptr, mapped->size, PROT_READ, MAP_PRIVATE, handle, 0);
-    }
-    if (handle >= 0)
-        close(handle);
-    if (mapped->data == MAP_FAILED)
-        return fail(ErrorKind::Io, path + " cannot be mapped into memory; check its permissions");
-    return mapped;
 }
 
 std::optional<at::ScalarType> scalarTypeOf(const std::string &name)
@@ -122,12 +88,13 @@ Result<Entry> entryOf(const std::string &name, const json &value, std::uint64_t 
         return fail(ErrorKind::Unsupported, "tensor " + name + " has values of type " + dtype.get<std::string>() +
                                                 ", which are not known here; save it in another type");
     Entry entry{name, *type, {}, offsets[0].get<std::uint64_t>(), offsets[1].get<std::uint64_t>()};
-    std::int64_t bytes = std::int64_t(c10::elementSize(*type));
+    std::int64_t bytes = std::int64_t(c10::elementSize(*type)), stride = bytes;
     for (const json &size : shape) {
         if (!size.is_number_unsigned() || size.get<std::uint64_t>() > std::uint64_t(INT64_MAX))
             return wrong("has a size that is not a number");
         entry.shape.push_back(size.get<std::int64_t>());
-        if (__builtin_mul_overflow(bytes, entry.shape.back(), &bytes))
+        if (__builtin_mul_overflow(bytes, entry.shape.back(), &bytes) ||
+            __builtin_mul_overflow(stride, std::max<std::int64_t>(entry.shape.back(), 1), &stride))
             return wrong("has impossible sizes");
     }
     if (entry.begin > entry.end || entry.end > available)
@@ -137,7 +104,7 @@ Result<Entry> entryOf(const std::string &name, const json &value, std::uint64_t 
     return entry;
 }
 
-at::Tensor tensorOf(const Entry &entry, const std::shared_ptr<Mapped> &file, const char *data)
+at::Tensor tensorOf(const Entry &entry, const std::shared_ptr<const MappedFile> &file, const char *data)
 {
     const auto options = at::TensorOptions().dtype(entry.type);
     if (entry.begin == entry.end)
@@ -148,21 +115,25 @@ at::Tensor tensorOf(const Entry &entry, const std::shared_ptr<Mapped> &file, con
         std::memcpy(copy.mutable_data_ptr(), bytes, entry.end - entry.begin);
         return copy;
     }
-    return at::from_blob(const_cast<char *>(bytes), entry.shape, [file](void *) {}, options);   // never written
+    if (entry.type == at::kBool)   // any byte but 0 is true; anything else than 0 and 1 in a bool is undefined in C++
+        return at::from_blob(const_cast<char *>(bytes), entry.shape, at::TensorOptions().dtype(at::kByte)).ne(0);
+    // the mapping is private: a write to it never reaches the file
+    return at::from_blob(const_cast<char *>(bytes), entry.shape, [file](void *) {}, options);
 }
 
 Result<Graph> read(const std::string &path, const JobContext &context)
 {
-    BW_ASSIGN(const std::shared_ptr<Mapped> file, mapWhole(path));
-    const std::uint64_t length = file->size < 8 ? 0 : headerLength(file->bytes());
-    if (file->size < 8 || length > file->size - 8 || length > kLongestHeader)
+    BW_ASSIGN(const auto file, MappedFile::open(path));
+    const std::string_view all = file->bytes();
+    const std::uint64_t length = all.size() < 8 ? 0 : headerLength(all.data());
+    if (all.size() < 8 || length > all.size() - 8 || length > kLongestHeader)
         return fail(ErrorKind::Parse, "the header is longer than the file");
-    BW_ASSIGN(const json header, parseHeader(file->bytes() + 8, std::size_t(length)));
+    BW_ASSIGN(const json header, parseHeader(all.data() + 8, std::size_t(length)));
     std::vector<Entry> entries;
     for (const auto &[name, value] : header.items()) {
         if (name == "__metadata__")
             continue;
-        BW_ASSIGN(Entry entry, entryOf(name, value, file->size - 8 - length));
+        BW_ASSIGN(Entry entry, entryOf(name, value, all.size() - 8 - length));
         entries.push_back(std::move(entry));
     }
     if (entries.empty())
@@ -176,7 +147,7 @@ Result<Graph> read(const std::string &path, const JobContext &context)
         if (entry.begin < end)
             return fail(ErrorKind::Parse, "tensor " + entry.name + " overlaps another");
         end = entry.end;
-        tensors.emplace_back(entry.name, tensorOf(entry, file, file->bytes() + 8 + length));
+        tensors.emplace_back(entry.name, tensorOf(entry, file, all.data() + 8 + length));
     }
     return weightsGraph("safetensors", std::move(tensors));
 }

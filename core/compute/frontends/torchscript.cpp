@@ -7,6 +7,7 @@
 #include "frontends/torchscript_walker.h"
 #include "graph/node_builder.h"
 #include "graph/shape_probe.h"
+#include "tensor/deep_stack.h"
 #include "tensor/guarded.h"
 
 #include <ATen/core/grad_mode.h>
@@ -181,9 +182,15 @@ Result<Graph> convert(const std::string &path, jit::Module &module, const JobCon
 
 Result<Graph> loadTorchScript(const std::string &path, const JobContext &context)
 {
-    BW_ASSIGN(jit::Module module, loadModule(path));
-    return guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
-                   [&]() -> Result<Graph> { return convert(path, module, context); });
+    Result<Graph> graph = fail(ErrorKind::Internal, "cannot read " + path);
+    onDeepStack([&] {
+        graph = [&]() -> Result<Graph> {
+            BW_ASSIGN(jit::Module module, loadModule(path));
+            return guarded("cannot read " + path + " as TorchScript", ErrorKind::Parse,
+                           [&]() -> Result<Graph> { return convert(path, module, context); });
+        }();
+    });
+    return graph;
 }
 
 /// Copies a newly saved archive without its debug records, which name the files and folders that the network was

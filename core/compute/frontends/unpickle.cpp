@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
-#include <set>
+#include <map>
 #include <string_view>
 
 namespace bitwright {
@@ -23,10 +23,12 @@ struct Value {
     std::vector<Value *> items;         ///< of lists and tuples; of dicts key, value, key, value…
     at::ScalarType type = at::kFloat;   ///< of a storage
     at::Tensor tensor;
+    int depth = 0;                      ///< of nesting once it is counted, kOpen while it is
 };
 
 constexpr std::size_t kMostValues = 4'000'000;
-constexpr int kDeepest = 32;
+constexpr int kDeepest = 32, kDeepestValue = 1000, kOpen = -1;
+constexpr std::size_t kLongestName = 4096;   // of globals, storages and tensors: copied often
 
 std::optional<at::ScalarType> typeOf(const std::string &global)
 {
@@ -50,8 +52,11 @@ std::optional<at::ScalarType> typeOf(const std::string &global)
 
 class Unpickler {
 public:
-    Unpickler(const std::string &bytes, StorageSource &storages) : m_bytes(bytes), m_storages(storages) {}
+    Unpickler(const std::string &bytes, StorageSource *storages) : m_bytes(bytes), m_storages(storages) {}
+    /// For a check: every value is kept with its parts, and no tensor is made.
+    Unpickler(const std::string &bytes, const StorageBytes &sizes) : m_bytes(bytes), m_sizes(&sizes) {}
     Result<Value *> run();
+    Status checkDepth();
 
 private:
     [[nodiscard]] std::unexpected<Error> broken(const std::string &what) const
@@ -68,6 +73,8 @@ private:
     Status push(Value *value);
     Status step(std::uint8_t op);
     Status text(std::size_t lengthBytes, Kind kind);
+    Status pushWith(std::vector<Value *> parts);
+    Status global(const std::string &module, const std::string &name);
     Status longNumber(std::size_t lengthBytes);
     Status tuple(std::size_t count);
     Status memoize(std::uint64_t key);
@@ -76,9 +83,13 @@ private:
     Status persistent();
     Status call();
     Result<Value *> rebuild(const std::vector<Value *> &arguments, bool typed);
+    Result<Pt2Weight> viewOf(const std::vector<Value *> &arguments, at::ScalarType type) const;
+    Status checkStorage(Value *id);
+    Status checkCall(Value *function, Value *arguments);
 
     const std::string &m_bytes;
-    StorageSource &m_storages;
+    StorageSource *m_storages = nullptr;
+    const StorageBytes *m_sizes = nullptr;
     std::size_t m_at = 0;
     std::deque<Value> m_arena;
     std::vector<Value *> m_stack;
@@ -162,6 +173,24 @@ Status Unpickler::text(std::size_t lengthBytes, Kind kind)
     return push(value);
 }
 
+/// An object that is not known, made of these.
+Status Unpickler::pushWith(std::vector<Value *> parts)
+{
+    Value *value = make(Kind::Opaque);
+    if (!m_storages)
+        value->items = std::move(parts);
+    return push(value);
+}
+
+Status Unpickler::global(const std::string &module, const std::string &name)
+{
+    if (module.size() + name.size() > kLongestName)
+        return broken("a name is too long");
+    Value *value = make(Kind::Global);
+    value->text = module + ' ' + name;
+    return push(value);
+}
+
 Status Unpickler::longNumber(std::size_t lengthBytes)
 {
     BW_ASSIGN(const std::uint64_t length, unsignedOf(lengthBytes));
@@ -205,7 +234,7 @@ Status Unpickler::append(std::vector<Value *> values, Kind kind)
     if (kind == Kind::Dict && values.size() % 2 != 0)
         return broken("a key has no value");
     Value *target = m_stack.back();
-    if (target->kind == kind)
+    if (target->kind == kind || !m_storages)
         target->items.insert(target->items.end(), values.begin(), values.end());
     return {};   // into an object that is not known: left out
 }
@@ -215,13 +244,75 @@ Status Unpickler::persistent()
 {
     BW_ASSIGN(Value * id, pop());
     const auto &items = id->items;
+    if (m_sizes)
+        return checkStorage(id);
     if (id->kind != Kind::List || items.size() < 5 || items[0]->text != "storage" || items[2]->kind != Kind::Text)
         return push(make(Kind::Opaque));
+    if (items[2]->text.size() > kLongestName)
+        return broken("a name is too long");
     const auto type = items[1]->kind == Kind::Global ? typeOf(items[1]->text) : std::nullopt;
     Value *storage = make(type ? Kind::Storage : Kind::Opaque);
     storage->text = items[2]->text;
     storage->type = type.value_or(at::kFloat);
     return push(storage);
+}
+
+/// The same for LibTorch, which takes the number of elements from here and not from the record.
+Status Unpickler::checkStorage(Value *id)
+{
+    static const std::map<std::string, std::size_t> kWidths{
+        {"torch QInt8Storage", 1}, {"torch QUInt8Storage", 1}, {"torch QInt32Storage", 4}, {"torch ComplexHalfStorage", 4}};
+    const auto &items = id->items;
+    const bool whole = id->kind == Kind::List && items.size() >= 5 && items[0]->text == "storage" && items[1]->kind == Kind::Global &&
+                       items[2]->kind == Kind::Text && items[4]->kind == Kind::Int;
+    if (!whole || items[2]->text.size() > kLongestName)
+        return broken("a storage is not described");
+    const auto known = typeOf(items[1]->text);
+    const auto other = kWidths.find(items[1]->text);
+    if (!known && other == kWidths.end())
+        return fail(ErrorKind::Unsupported, "storages of type " + items[1]->text + " are not known here");
+    const std::size_t width = known ? c10::elementSize(*known) : other->second;
+    BW_ASSIGN(const std::uint64_t bytes, (*m_sizes)(items[2]->text));
+    if (items[4]->number < 0 || std::uint64_t(items[4]->number) > bytes / width)
+        return broken("storage " + items[2]->text + " is shorter than its description says");
+    Value *storage = make(Kind::Storage);
+    storage->text = items[2]->text;
+    // a type of the same width, for the arithmetic
+    storage->type = known ? *known : width == 1 ? at::kByte : at::kInt;
+    storage->number = items[4]->number * std::int64_t(width);
+    storage->items = {id};
+    return push(storage);
+}
+
+/// A call that LibTorch makes. Those that make tensors are looked at.
+Status Unpickler::checkCall(Value *function, Value *arguments)
+{
+    const std::string name = function->kind == Kind::Global ? function->text : "";
+    if (name.starts_with("torch._utils _rebuild_sparse"))
+        return fail(ErrorKind::Unsupported, "sparse tensors are not known here");
+    if (name.starts_with("torch._utils _rebuild_") && name.find("parameter") == std::string::npos) {
+        const auto &items = arguments->items;
+        if (arguments->kind != Kind::List || items.size() < 4 || items[0]->kind != Kind::Storage || items[1]->kind != Kind::Int ||
+            items[2]->kind != Kind::List || items[3]->kind != Kind::List)
+            return broken("a tensor is not described");
+        BW_ASSIGN(const Pt2Weight view, viewOf(items, items[0]->type));
+        BW_CHECK(checkView(items[0]->number, view));
+    }
+    return pushWith({function, arguments});
+}
+
+Result<Pt2Weight> Unpickler::viewOf(const std::vector<Value *> &arguments, at::ScalarType type) const
+{
+    Pt2Weight view{"storage " + arguments[0]->text, type, {}, {}, arguments[1]->number};
+    const auto numbers = [](const Value *list, std::vector<std::int64_t> &into) {
+        for (const Value *item : list->items)
+            into.push_back(item->kind == Kind::Int ? item->number : -1);
+    };
+    if (arguments[2]->items.size() > 64 || arguments[3]->items.size() != arguments[2]->items.size())
+        return broken("a tensor has impossible sizes");
+    numbers(arguments[2], view.sizes);
+    numbers(arguments[3], view.strides);
+    return view;
 }
 
 /// (storage, offset, size, stride, …): a view that must lie inside its storage.
@@ -234,19 +325,11 @@ Result<Value *> Unpickler::rebuild(const std::vector<Value *> &arguments, bool t
     if (!type)
         return make(Kind::Opaque);
     const std::string &key = arguments[0]->text;
-    Pt2Weight view{"storage " + key, *type, {}, {}, arguments[1]->number};
-    const auto numbers = [](const Value *list, std::vector<std::int64_t> &into) {
-        for (const Value *item : list->items)
-            into.push_back(item->kind == Kind::Int ? item->number : -1);
-    };
-    if (arguments[2]->items.size() > 64 || arguments[3]->items.size() != arguments[2]->items.size())
-        return broken("a tensor has impossible sizes");
-    numbers(arguments[2], view.sizes);
-    numbers(arguments[3], view.strides);
-    BW_ASSIGN(const at::Tensor bytes, m_storages.bytes(key));
+    BW_ASSIGN(const Pt2Weight view, viewOf(arguments, *type));
+    BW_ASSIGN(const at::Tensor bytes, m_storages->bytes(key));
     Value *made = make(Kind::Tensor);
     BW_ASSIGN(made->tensor, pt2View(bytes, view));
-    // Strides of 0 would make a few bytes look like any amount of weights.
+    // No state dict's weights are views that repeat their storage.
     if (made->tensor.numel() > bytes.numel() / std::int64_t(c10::elementSize(*type)))
         return fail(ErrorKind::Unsupported, "a tensor repeats the values of its storage " + key + "; save it after .contiguous()");
     return made;
@@ -256,6 +339,8 @@ Status Unpickler::call()
 {
     BW_ASSIGN(Value * arguments, pop());
     BW_ASSIGN(Value * function, pop());
+    if (m_sizes)
+        return checkCall(function, arguments);
     const std::string name = function->kind == Kind::Global && arguments->kind == Kind::List ? function->text : "";
     if (name == "collections OrderedDict" && arguments->items.empty())
         return push(make(Kind::Dict));
@@ -325,21 +410,29 @@ Status Unpickler::step(std::uint8_t op)
     case 'c': {
         BW_ASSIGN(const std::string module, line());
         BW_ASSIGN(const std::string name, line());
-        Value *global = make(Kind::Global);
-        global->text = module + ' ' + name;
-        return push(global);
+        return global(module, name);
     }
     case 0x93: {
         BW_ASSIGN(Value * name, pop());
         BW_ASSIGN(Value * module, pop());
-        Value *global = make(Kind::Global);
-        global->text = module->text + ' ' + name->text;
-        return push(global);
+        return global(module->text, name->text);
     }
     case 'R': return call();
-    case 0x81: BW_CHECK(pop()); BW_CHECK(pop()); return push(make(Kind::Opaque));             // NEWOBJ
-    case 0x92: BW_CHECK(pop()); BW_CHECK(pop()); BW_CHECK(pop()); return push(make(Kind::Opaque));
-    case 'b': BW_CHECK(pop()); return {};                                                     // BUILD: a state that is not set
+    case 0x81: case 0x92: {                                                     // NEWOBJ, NEWOBJ_EX
+        std::vector<Value *> parts(op == 0x81 ? 2 : 3);
+        for (Value *&part : parts) {
+            BW_ASSIGN(part, pop());
+        }
+        return pushWith(std::move(parts));
+    }
+    case 'b': {                                                                 // BUILD: a state, which is not set
+        BW_ASSIGN(Value * state, pop());
+        if (m_stack.empty())
+            return broken("a value is missing");
+        if (!m_storages)
+            m_stack.back()->items.push_back(state);
+        return {};
+    }
     case 'Q': return persistent();
     default: return broken("the instruction " + std::to_string(op) + " is none that state dicts are written with");
     }
@@ -358,10 +451,40 @@ Result<Value *> Unpickler::run()
     return broken("it ends too early");
 }
 
+/// Counts how deep values nest, without calling itself.
+Status Unpickler::checkDepth()
+{
+    std::vector<std::pair<Value *, std::size_t>> path;   // and the next of its items
+    for (Value &root : m_arena) {
+        if (root.depth == 0)
+            path.emplace_back(&root, 0);
+        while (!path.empty()) {
+            auto &[value, next] = path.back();
+            if (next == value->items.size()) {
+                int deepest = 0;
+                for (const Value *item : value->items)
+                    deepest = std::max(deepest, item->depth);
+                value->depth = deepest + 1;
+                path.pop_back();
+                if (deepest > kDeepestValue)
+                    return fail(ErrorKind::Parse, "its values nest deeper than " + std::to_string(kDeepestValue));
+                continue;
+            }
+            value->depth = kOpen;
+            Value *item = value->items[next++];
+            if (item->depth == kOpen)
+                return fail(ErrorKind::Parse, "a value contains itself");
+            if (item->depth == 0)
+                path.emplace_back(item, 0);
+        }
+    }
+    return {};
+}
+
 /// Walks the dictionaries and collects their tensors.
 struct Flattener {
     NamedTensors tensors;
-    std::set<std::string> names;
+    std::map<std::string, std::size_t> places;   ///< of the tensors, by name
     std::size_t visited = 0;
 
     Status walk(const Value &dict, const std::string &prefix, int depth)
@@ -372,6 +495,8 @@ struct Flattener {
             const Value &key = *dict.items[i], &value = *dict.items[i + 1];
             if (value.kind != Kind::Tensor && value.kind != Kind::Dict)
                 continue;
+            if (prefix.size() + key.text.size() > kLongestName)
+                return fail(ErrorKind::Parse, "a tensor's name is longer than " + std::to_string(kLongestName) + " bytes");
             const std::string own = key.kind == Kind::Int ? std::to_string(key.number) : key.text;
             if (value.kind == Kind::Dict && (own.find("optim") != std::string::npos || own.find("scheduler") != std::string::npos))
                 continue;
@@ -382,10 +507,10 @@ struct Flattener {
             }
             const std::string name = prefix + own;
             // The last value of a key is the one that Python keeps.
-            if (names.insert(name).second)
+            if (const auto [place, added] = places.emplace(name, tensors.size()); added)
                 tensors.emplace_back(name, value.tensor);
             else
-                std::ranges::find(tensors, name, &NamedTensors::value_type::first)->second = value.tensor;
+                tensors[place->second].second = value.tensor;
         }
         return {};
     }
@@ -395,7 +520,7 @@ struct Flattener {
 
 Result<NamedTensors> unpickleTensors(const std::string &pickle, StorageSource &storages)
 {
-    Unpickler unpickler(pickle, storages);
+    Unpickler unpickler(pickle, &storages);
     BW_ASSIGN(const Value *root, unpickler.run());
     Flattener flat;
     if (root->kind == Kind::Tensor)
@@ -405,6 +530,13 @@ Result<NamedTensors> unpickleTensors(const std::string &pickle, StorageSource &s
     if (flat.tensors.empty())
         return fail(ErrorKind::Unsupported, "there are no weights in dictionaries in it; save model.state_dict()");
     return std::move(flat.tensors);
+}
+
+Status checkPickle(const std::string &pickle, const StorageBytes &storageBytes)
+{
+    Unpickler unpickler(pickle, storageBytes);
+    BW_CHECK(unpickler.run());
+    return unpickler.checkDepth();
 }
 
 } // namespace bitwright

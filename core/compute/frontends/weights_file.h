@@ -4,6 +4,7 @@
 #include "base/result.h"
 #include "graph/graph.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,5 +30,13 @@ struct StorageSource {
 /// calls that build tensors and ordered dictionaries are known, every other object is skipped. An outer "state_dict" or
 /// "model" is left out of the names, an optimizer's state is not read.
 Result<NamedTensors> unpickleTensors(const std::string &pickle, StorageSource &storages);
+
+/// Bytes of the record that holds a storage; `key` is any text from the file.
+using StorageBytes = std::function<Result<std::uint64_t>(const std::string &key)>;
+
+/// Whether LibTorch's own unpickler can be given a pickle. It believes what a pickle says of storages and tensors, and
+/// values that nest without end take its stack when they are freed. Refuses what is no pickle, tensors that lie outside
+/// of their storage, values that contain themselves, and deep nesting.
+Status checkPickle(const std::string &pickle, const StorageBytes &storageBytes);
 
 } // namespace bitwright

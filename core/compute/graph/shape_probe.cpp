@@ -2,6 +2,7 @@
 #include "graph/shape_probe.h"
 
 #include "graph/executor.h"
+#include "tensor/memory.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -115,6 +116,7 @@ std::vector<c10::IValue> zeroInputs(const Graph &graph, const Shape &sample, std
 
 ShapeProbe probeShapes(const Graph &graph, const Shape &sample)
 {
+    const AllocationLimit limit(availableMemory() / 2);
     ShapeProbe probe;
     probe.batch = std::max<std::int64_t>(graph.fixedBatch, 1);
     probe.nodes.resize(graph.nodes.size());

@@ -2,6 +2,7 @@
 #include "train/checkpoint.h"
 
 #include "base/replace_file.h"
+#include "frontends/archive_records.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -32,6 +33,8 @@ Result<std::vector<char>> packTensors(const TensorArchive &archive)
 Result<TensorArchive> unpackTensors(const std::vector<char> &bytes, const std::string &what)
 {
     return guarded(what, ErrorKind::Parse, [&]() -> Result<TensorArchive> {
+        if (const Status status = checkPickleArchive(bytes); !status)
+            return fail(ErrorKind::Parse, what + ", damaged, " + status.error().message + "; train again or give another file");
         const c10::IValue value = torch::jit::pickle_load(bytes);
         if (!value.isGenericDict())
             return fail(ErrorKind::Parse, what + ", not a checkpoint of this program; give one that finetune wrote");

@@ -34,7 +34,7 @@ void ReaderCorpus::isReadOrRefused()
         QVERIFY(!status.error().message.empty());
         QVERIFY2(status.error().message.find('\n') == std::string::npos, status.error().message.c_str());
     }
-    QVERIFY2(timer.elapsed() < 5000, "reading took longer than 5 s");
+    QVERIFY2(timer.elapsed() < 30000, "reading took longer than 30 s");   // on a busy machine; a hang is far beyond
 }
 
 QTEST_APPLESS_MAIN(ReaderCorpus)

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxNodes = 1'000'000;
+constexpr std::size_t kMaxWork = std::size_t(1) << 28;   ///< bytes copied and names looked at
 
 using Renaming = std::map<std::string, std::string>;
 
@@ -29,11 +30,34 @@ private:
         return domain + "::" + name + "::" + overload;
     }
     Result<std::vector<onnx::Node>> expand(const onnx::Function &function, const onnx::Node &call);
+    [[nodiscard]] Status countMade();
     void rename(onnx::Node &node, Renaming &names, const std::string &prefix, const onnx::Node &call, const onnx::Function &function) const;
     void renameGraph(onnx::Graph &graph, Renaming names, const std::string &prefix, const onnx::Node &call, const onnx::Function &function) const;
 
     std::map<std::string, const onnx::Function *> m_functions;
-    std::size_t m_made = 0, m_calls = 0;
+    std::size_t m_made = 0, m_calls = 0, m_work = 0;
+};
+
+/// What a copy of these nodes costs: their bytes, and how many sub-graphs each get the names that are known.
+struct Price {
+    std::size_t bytes = 0, graphs = 0;
+    void add(const std::vector<onnx::Node> &nodes)
+    {
+        for (const onnx::Node &node : nodes) {
+            bytes += sizeof node + node.op.size() + node.name.size() + (node.inputs.size() + node.outputs.size()) * sizeof(std::string);
+            for (const onnx::Attribute &attribute : node.attributes) {
+                bytes += sizeof attribute + attribute.s.size() + attribute.floats.size() * sizeof(float) +
+                         attribute.ints.size() * sizeof(std::int64_t) + attribute.strings.size() * sizeof(std::string);
+                for (const std::string &text : attribute.strings)
+                    bytes += text.size();
+                if (attribute.g) {
+                    ++graphs;
+                    bytes += attribute.g->initializers.size() * sizeof(onnx::Tensor);
+                    add(attribute.g->nodes);
+                }
+            }
+        }
+    }
 };
 
 std::string renamed(const std::string &name, const Renaming &names)
@@ -92,8 +116,20 @@ void Inliner::rename(onnx::Node &node, Renaming &names, const std::string &prefi
         }
 }
 
+Status Inliner::countMade()
+{
+    if (++m_made > kMaxNodes || m_work > kMaxWork)
+        return fail(ErrorKind::Parse, "its functions unfold to more than " + std::to_string(kMaxNodes) + " nodes");
+    return {};
+}
+
 Result<std::vector<onnx::Node>> Inliner::expand(const onnx::Function &function, const onnx::Node &call)
 {
+    Price price;
+    price.add(function.nodes);
+    price.add({call});   // its attributes may stand in each node
+    m_work += price.bytes + (price.graphs + 1) * (function.inputs.size() + 2 * function.nodes.size()) + function.nodes.size() * call.name.size();
+    BW_CHECK(countMade());   // a call too: functions without nodes can call each other without end
     const std::string prefix = (call.name.empty() ? function.name + "_" + std::to_string(m_calls++) : call.name) + "/";
     Renaming names;
     for (std::size_t i = 0; i < function.inputs.size(); ++i)
@@ -124,8 +160,7 @@ Status Inliner::run(std::vector<onnx::Node> &nodes, int depth)
         const auto found = m_functions.find(key(node.domain, node.op, node.overload));
         if (found == m_functions.end()) {
             made.push_back(std::move(node));
-            if (++m_made > kMaxNodes)
-                return fail(ErrorKind::Parse, "its functions unfold to more than " + std::to_string(kMaxNodes) + " nodes");
+            BW_CHECK(countMade());
             continue;
         }
         BW_ASSIGN(auto expanded, expand(*found->second, node));
