@@ -4,6 +4,7 @@
 #include "inputs.h"
 
 #include "base/names.h"
+#include "graph/stored_layers.h"
 #include "simulate/calibration.h"
 #include "tensor/kernels.h"
 
@@ -47,7 +48,7 @@ Status checkLayers(const Network &network, const std::vector<std::string> &layer
 {
     std::vector<std::string> known;
     for (const auto &layer : network.summary().layers)
-        if (layer.status == LayerStatus::Quantizable)
+        if (layer.status == LayerStatus::Quantizable || layer.storedWeight)
             known.push_back(layer.name);
     for (const auto &name : layers) {
         if (std::find(known.begin(), known.end(), name) != known.end())
@@ -69,13 +70,13 @@ Result<Output> stats(const Options &options, Console &console)
         throw CLI::RequiredError("--data");
     ActivationStatistics activations;
     std::int64_t samples = 0;
-    if (runs) {
     bool random = false;
+    if (runs) {
         BW_ASSIGN(const auto data, openDataFor(*network, options.data, console));
         BW_ASSIGN(activations, collectActivations(*network, false, {}, *data, 0, console.job()));
         samples = data->size();
-    }
         random = data->isRandom();
+    }
     const auto bins = std::size_t(options.bins);
     const auto &executor = network->executor();
     constexpr auto kRight = TextTable::Align::Right;
@@ -92,11 +93,11 @@ Result<Output> stats(const Options &options, Console &console)
     for (const auto &binding : executor.bindings()) {
         const auto &name = binding.info.name;
         const bool asked = options.layers.empty() || std::find(options.layers.begin(), options.layers.end(), name) != options.layers.end();
-        if (binding.info.status != LayerStatus::Quantizable || !asked)
+        if ((binding.info.status != LayerStatus::Quantizable && !binding.info.storedWeight) || !asked)
             continue;
         json layer{{"name", name}};
         if (const int parameter = executor.graph().parameterOf(binding.weight); parameter >= 0) {
-            const auto &weight = executor.graph().parameters[std::size_t(parameter)].tensor;
+            const auto weight = realWeight(binding, executor.graph().parameters[std::size_t(parameter)].tensor);
             const Site site{momentsOf(weight), histogramOf(weight, bins)};
             layer["weight"] = siteJson(site);
             addRow(name, "weight", site);
@@ -110,9 +111,9 @@ Result<Output> stats(const Options &options, Console &console)
         output.json["layers"].push_back(std::move(layer));
     }
     output.text = table.text();
-    return output;
     if (random)
         noteRandomData(output);
+    return output;
 }
 
 } // namespace

@@ -130,6 +130,12 @@ public:
     /// Takes over values that the engine calibrated for activations whose choices are still the same. No undo step.
     void absorbCalibration(const ModelConfig &calibrated);
 
+    /// Whether the file itself quantizes a tensor that could be given the same quantizer.
+    [[nodiscard]] bool hasStored() const;
+    /// What the file itself quantizes becomes the assignment of these layers; of all where none of them has any. Tells what an
+    /// assignment cannot express, where that is all that there is.
+    void takeStored(const LayerNames &layers);
+
     // ---- baseline ----
     void pinBaseline();
     void clearBaseline();
@@ -189,6 +195,8 @@ private:
     [[nodiscard]] std::shared_ptr<const ModelSummary> networkFor(const std::string &weights) const;
 
     std::shared_ptr<const ModelSummary> m_model, m_opened;
+    /// Networks with trained weights, which are no codes of the file any more; by the network that they come from.
+    mutable std::map<std::shared_ptr<const ModelSummary>, std::shared_ptr<const ModelSummary>> m_trained;
     Networks m_cut;
     DocumentState m_state;
     ResolvedConfig m_resolved;

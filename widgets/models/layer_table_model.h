@@ -64,6 +64,7 @@ private:
     [[nodiscard]] QStringList methods(Role role) const;
     [[nodiscard]] bool differs(const LayerInfo &info, Column column) const;
     [[nodiscard]] QString keptText(const LayerInfo &info, Role role) const;
+    [[nodiscard]] QString fileText(const LayerInfo &info, Role role) const;
 
     Document &m_document;
     EngineController &m_controller;

@@ -610,13 +610,17 @@ void DistributionPanel::showControls()
     if (m_methodsOf != m_role)
         fillMethodBox(m_method, m_document.catalog(), m_role);
     m_methodsOf = m_role;
+    // A tensor without a quantizer is as the file has it, which need not be float.
+    const StoredQuantization *file = stored();
+    if (const int none = m_method->findData(QString::fromLatin1(kFloatMethod)); none >= 0)
+        m_method->setItemText(none, file ? tr("as in the file") : tr("float"));
     m_method->setCurrentIndex(present ? std::max(0, m_method->findData(toQString(present->method))) : 0);
     m_method->setToolTip(m_method->currentData(Qt::ToolTipRole).toString());
     const MethodTraits *traits = present ? m_document.catalog().quantizer(present->method) : nullptr;
     m_help->setEnabled(traits != nullptr);
     m_bits->setEnabled(traits != nullptr);
     m_bits->setRange(traits ? traits->minimumBits : 1, traits ? traits->maximumBits : 32);
-    m_bits->setValue(present ? present->bits : 32);
+    m_bits->setValue(file && (!present || present->isFloat()) ? file->bits : present ? present->bits : 32);
     m_bits->setSuffix(m_bits->value() == 1 ? tr(" bit") : tr(" bits"));
     m_form->setParams(traits ? traits->options : std::vector<ParamSpec>{}, present ? present->options : ParamValues{});
 }

@@ -101,6 +101,9 @@ private:
     [[nodiscard]] std::size_t shownGroup() const;
     [[nodiscard]] LayerNames editedLayers() const;
     [[nodiscard]] const QuantSpec *spec() const;
+    /// What the file itself says of the tensor, or null.
+    [[nodiscard]] const StoredQuantization *stored() const;
+    [[nodiscard]] QuantGrid fileGrid() const;
 
     Document &m_document;
     EngineController &m_controller;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/model_session.h"
 
+#include "graph/stored_layers.h"
 #include "simulate/masking.h"
 
 namespace bitwright {
@@ -105,7 +106,7 @@ Result<std::shared_ptr<const PreviewSource>> ModelSession::previewSource(const s
             return fail(ErrorKind::Unsupported, "layer " + layer + ", its weight is computed by the network; choose another layer");
         const auto bound = executor.bind(network->parameters(folded, state.tensors));
         const LayerMask pruned = layerMask(*network, folded, binding, {{}, 0, {}, mask});
-        BW_ASSIGN(PreviewSource made, bitwright::previewSource(pruned.survivors(bound[std::size_t(parameter)]),
+        BW_ASSIGN(PreviewSource made, bitwright::previewSource(pruned.survivors(realWeight(binding, bound[std::size_t(parameter)])),
                                                                {layer, Role::Weight, binding.info.channelAxis, false}));
         if (!mask.empty())   // what is pruned is missing on purpose: no news to warn of
             made.statistics.moments.nanCount = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "exporters/pack.h"
 
+#include "config/stored_spec.h"
 #include "exporters/output_file.h"
 #include "quant/quantizer.h"
 #include "tensor/guarded.h"
@@ -20,9 +21,30 @@ using pack::PackFile;
 const LayerBinding *bindingOf(const ExportInput &input, std::size_t parameter)
 {
     for (const LayerBinding &binding : input.bindings)
-        if (binding.info.status == LayerStatus::Quantizable && input.graph->parameterOf(binding.weight) == int(parameter))
+        if ((binding.info.status == LayerStatus::Quantizable || binding.info.storedWeight) && input.graph->parameterOf(binding.weight) == int(parameter))
             return &binding;
     return nullptr;
+}
+
+/// A weight that is left as it is: the file's own codes where it has some and the weight still lies on their levels.
+PackedTensor packPlain(const std::string &name, const at::Tensor &weight, const LayerInfo &info, const Mask &mask)
+{
+    if (!info.storedWeight || info.storedWeight->scale.empty())
+        return pack::packTensor(name, weight, nullptr, -1, 32, mask);
+    const StoredQuantization &stored = *info.storedWeight;
+    const QuantGrid grid = compactGrid(stored);
+    PackedTensor packed = pack::packTensor(name, weight, &grid, stored.axis, stored.bits, mask, stored.block);
+    if (packed.quantized || stored.bits < 16)
+        return packed;
+    // A pack has no room for the last of 65536 levels, which is hardly ever used.
+    for (const bool low : {true, false}) {
+        QuantGrid fewer = grid;
+        low ? ++fewer.qmin : --fewer.qmax;
+        packed = pack::packTensor(name, weight, &fewer, stored.axis, stored.bits, mask, stored.block);
+        if (packed.quantized)
+            break;
+    }
+    return packed;
 }
 
 /// The quantized weight as a simulation holds it, on its grid; zero where it is pruned.
@@ -30,7 +52,7 @@ Result<PackedTensor> packWeight(const Parameter &parameter, const at::Tensor &we
 {
     const Mask &mask = layer.prune.mask;
     if (layer.weight.isFloat())
-        return pack::packTensor(parameter.name, weight, nullptr, -1, 32, mask);
+        return packPlain(parameter.name, weight, binding.info, mask);
     BW_ASSIGN(auto quantizer, makeQuantizer(layer.weight, {binding.info.name, Role::Weight, binding.info.channelAxis, false}));
     if (!quantizer->calibrated())
         BW_CHECK(quantizer->calibrate(survivors(weight, mask)));
@@ -96,7 +118,7 @@ Result<PackFile> packModel(const ExportInput &input, const JobContext &context)
             const LayerBinding *binding = bindingOf(input, i);
             const auto layer = binding ? input.config.find(binding->info.name) : input.config.end();
             if (layer == input.config.end()) {
-                file.tensors.push_back(pack::packTensor(parameter.name, tensor, nullptr, -1, 32, {}));
+                file.tensors.push_back(binding ? packPlain(parameter.name, tensor, binding->info, {}) : pack::packTensor(parameter.name, tensor, nullptr, -1, 32, {}));
                 continue;
             }
             BW_ASSIGN(auto packed, packWeight(parameter, tensor, *binding, layer->second));
@@ -119,7 +141,8 @@ std::vector<ExportedLayer> packedLayers(const ExportInput &input, const PackFile
 
 Exporter packExporter()
 {
-    return {"pack", "Pack", ".pack", {true, true, true, true, 1, 16, true}, write};
+    return {{"pack", "Pack", ".pack", {true, true, true, true, 1, 16, true, {}, true, false},
+             "Quantized weights, as small as they get; Bitwright and the reader in docs/pack.md read it."}, write};
 }
 
 } // namespace bitwright

@@ -47,14 +47,36 @@ std::uint64_t alphabetOf(const PackedTensor &packed)
 
 /// Which group the element at a flat index belongs to.
 struct GroupOf {
-    std::int64_t groups = 1, inner = 1;
+    std::int64_t groups = 1, inner = 1, size = 1, block = 0, blocks = 0;
     GroupOf(const PackedTensor &packed) : groups(packed.groups)
     {
         for (std::size_t d = std::size_t(packed.axis + 1); packed.axis >= 0 && d < packed.shape.size(); ++d)
             inner *= packed.shape[d];
+        if (packed.axis < 0 || packed.block == 0)
+            return;
+        size = packed.shape[std::size_t(packed.axis)];
+        block = packed.block;
+        blocks = (size + block - 1) / block;
     }
-    std::size_t operator()(std::int64_t index) const { return groups == 1 ? 0 : std::size_t(index / inner % groups); }
+    std::size_t operator()(std::int64_t index) const
+    {
+        if (block > 0)
+            return std::size_t((index / (inner * size) * blocks + index / inner % size / block) * inner + index % inner);
+        return groups == 1 ? 0 : std::size_t(index / inner % groups);
+    }
 };
+
+/// How many groups a tensor of this shape has.
+std::int64_t groupCount(const PackedTensor &packed)
+{
+    if (packed.axis < 0)
+        return 1;
+    const std::int64_t size = packed.shape[std::size_t(packed.axis)];
+    if (packed.block == 0)
+        return size;
+    const std::int64_t others = size > 0 ? packed.count() / size : 0;
+    return others * ((size + packed.block - 1) / packed.block);
+}
 
 std::vector<float> levelsOf(const QuantGrid &grid, std::size_t group)
 {
@@ -78,7 +100,8 @@ std::optional<std::vector<std::uint16_t>> codesOf(std::span<const float> values,
         if (!kept.empty() && !kept[i])
             continue;
         const auto &list = levels[groupOf(std::int64_t(i))];
-        const auto at = std::ranges::lower_bound(list, values[i]);
+        const bool down = list.front() > list.back();   // a negative scale
+        const auto at = down ? std::ranges::lower_bound(list, values[i], std::greater<>()) : std::ranges::lower_bound(list, values[i]);
         if (at == list.end() || *at != values[i])
             return std::nullopt;
         codes.push_back(std::uint16_t(at - list.begin()));
@@ -205,25 +228,27 @@ void packSparseFloat(PackedTensor &packed, const at::Tensor &tensor, const std::
     packed.payload = writeStream(plan, places, 256) + left;
 }
 
-bool describesGrid(PackedTensor &packed, const QuantGrid &grid, int axis)
+bool describesGrid(PackedTensor &packed, const QuantGrid &grid, int axis, std::int64_t block)
 {
     packed.uniform = grid.uniform;
     packed.qmin = grid.uniform ? grid.qmin : 0;
     packed.groups = std::int64_t(grid.groups.size());
     packed.axis = packed.groups > 1 ? axis : -1;
+    packed.block = packed.axis < 0 ? 0 : block;
     packed.levels = grid.empty() ? 0 : std::int64_t(grid.levelCount());
     packed.zeroPoints = grid.uniform && std::ranges::any_of(grid.groups, [](const auto &group) { return group.zeroPoint != 0; });
     const bool sameCount = std::ranges::all_of(grid.groups, [&](const auto &group) {
         return grid.uniform || std::int64_t(group.levels.size()) == packed.levels;
     });
     const bool fits = packed.axis < 0 ? packed.groups == 1
-                                      : std::size_t(packed.axis) < packed.shape.size() && packed.shape[std::size_t(packed.axis)] == packed.groups;
+                                      : std::size_t(packed.axis) < packed.shape.size() && groupCount(packed) == packed.groups;
     return sameCount && fits && packed.levels > 0 && packed.levels <= kMostLevels;
 }
 
-bool packOnGrid(PackedTensor &packed, const at::Tensor &tensor, const QuantGrid &grid, int axis, const std::vector<std::uint8_t> &kept)
+bool packOnGrid(PackedTensor &packed, const at::Tensor &tensor, const QuantGrid &grid, int axis, std::int64_t block,
+                const std::vector<std::uint8_t> &kept)
 {
-    if (!describesGrid(packed, grid, axis))
+    if (!describesGrid(packed, grid, axis, block))
         return false;
     const at::Tensor plain = tensor.detach().contiguous();
     auto codes = codesOf(floatSpan(plain), grid, packed, kept);
@@ -403,7 +428,8 @@ Status readGrid(const json &header, PackedTensor &packed)
     BW_ASSIGN(packed.qmin, number(header, "qmin", 0, -kMostLevels, kMostLevels));
     BW_ASSIGN(const std::int64_t axis, number(header, "axis", -1, 0, std::int64_t(packed.shape.size()) - 1));
     packed.axis = int(axis);
-    packed.groups = axis < 0 ? 1 : packed.shape[std::size_t(axis)];
+    BW_ASSIGN(packed.block, number(header, "block", 0, 1, axis < 0 ? 0 : std::max<std::int64_t>(packed.shape[std::size_t(axis)], 1)));
+    packed.groups = groupCount(packed);
     const auto zeros = header.find("zero_points");
     packed.zeroPoints = zeros != header.end() && *zeros == true;
     if (packed.levels == 0)
@@ -434,7 +460,7 @@ std::string PackedTensor::describe() const
     if (quantized) {
         text = std::to_string(plainBits(std::uint64_t(levels))) + "-bit " + (uniform ? "codes" : "codes of a codebook") + huffman(codes);
         if (groups > 1)
-            text += ", per channel";
+            text += block > 0 ? ", in blocks of " + std::to_string(block) : ", per channel";
     }
     if (positions == Positions::Code)
         text += "; zero is a code";
@@ -445,7 +471,8 @@ std::string PackedTensor::describe() const
     return text;
 }
 
-PackedTensor packTensor(const std::string &name, const at::Tensor &tensor, const QuantGrid *grid, int axis, int bits, const Mask &mask)
+PackedTensor packTensor(const std::string &name, const at::Tensor &tensor, const QuantGrid *grid, int axis, int bits, const Mask &mask,
+                        std::int64_t block)
 {
     PackedTensor packed;
     packed.name = name;
@@ -456,7 +483,7 @@ PackedTensor packTensor(const std::string &name, const at::Tensor &tensor, const
     std::vector<std::uint8_t> kept;
     if (!mask.empty() && mask.size() == tensor.numel() && tensor.scalar_type() == at::kFloat)
         kept = mask.kept();
-    if (grid && tensor.scalar_type() == at::kFloat && tensor.numel() > 0 && packOnGrid(packed, tensor, *grid, axis, kept)) {
+    if (grid && tensor.scalar_type() == at::kFloat && tensor.numel() > 0 && packOnGrid(packed, tensor, *grid, axis, block, kept)) {
         packed.bits = bits;
         return packed;
     }
@@ -488,6 +515,8 @@ json tensorHeader(const PackedTensor &packed)
             header["qmin"] = packed.qmin;
         if (packed.axis >= 0)
             header["axis"] = packed.axis;
+        if (packed.block > 0)
+            header["block"] = packed.block;
         if (packed.zeroPoints)
             header["zero_points"] = true;
         header["codes"] = codingName(packed.codes);

@@ -35,6 +35,7 @@ struct PackedTensor {
     bool uniform = true;               ///< levels are (qmin + i - zero point) * scale; else they are listed
     std::int64_t qmin = 0, levels = 0, groups = 1;
     int axis = -1;                     ///< groups run over this dimension; -1 for one group
+    std::int64_t block = 0;            ///< elements along axis that share a group, in each row of its own; 0: a group for each index
     bool zeroPoints = false;           ///< zero points lie in the file
     Coding codes = Coding::Plain;
     // where weights are pruned
@@ -51,8 +52,9 @@ struct PackedTensor {
 };
 
 /// Packs what a simulation uses, as small as any of the ways does. A tensor that does not lie on `grid` (null: float) goes
-/// in as it is. `mask` may be empty; what it prunes is zero in `tensor`.
-PackedTensor packTensor(const std::string &name, const at::Tensor &tensor, const QuantGrid *grid, int axis, int bits, const Mask &mask);
+/// in as it is. `mask` may be empty; what it prunes is zero in `tensor`. `block`: as PackedTensor has it.
+PackedTensor packTensor(const std::string &name, const at::Tensor &tensor, const QuantGrid *grid, int axis, int bits, const Mask &mask,
+                        std::int64_t block = 0);
 /// The other way, bit for bit. Errors say what is damaged.
 Result<at::Tensor> unpackTensor(const PackedTensor &packed);
 

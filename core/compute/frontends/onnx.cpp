@@ -2,6 +2,7 @@
 #include "frontends/onnx/inline_functions.h"
 #include "frontends/onnx/onnx_reader.h"
 #include "frontends/rows.h"
+#include "graph/stored_layers.h"
 #include "tensor/guarded.h"
 
 #include <ATen/ATen.h>
@@ -85,19 +86,25 @@ Result<Graph> build(onnx::Model &model, const JobContext &context)
     if (!graph.inputs.empty() && !graph.inputs[0].info.shape.empty() && graph.inputs[0].info.shape[0] > 0)
         graph.fixedBatch = graph.inputs[0].info.shape[0];
     BW_CHECK(normalize(graph));
+    noteIntegerWeights(graph);
     return graph;
 }
 
 Result<Graph> load(const std::string &path, const JobContext &context)
 {
     BW_ASSIGN(onnx::Model model, onnx::readModel(path));
+    return onnxGraph(std::move(model), path, context);
+}
+
+} // namespace
+
+Result<Graph> onnxGraph(onnx::Model model, const std::string &path, const JobContext &context)
+{
     auto graph = guarded(path + ", the ONNX file does not make a network", ErrorKind::Parse, [&] { return build(model, context); });
     if (!graph && !isCancelled(graph.error()) && graph.error().message.find(path) == std::string::npos)
         return fail(graph.error().kind, path + ", " + graph.error().message, graph.error().context);
     return graph;
 }
-
-} // namespace
 
 Frontend onnxFrontend() { return {"onnx", "ONNX", probe, load, nullptr}; }
 

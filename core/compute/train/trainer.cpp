@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "train/trainer.h"
 
+#include "config/stored_spec.h"
 #include "cost/size_model.h"
-#include "tensor/guarded.h"
 #include "simulate/sample_batches.h"
+#include "tensor/guarded.h"
 #include "train/augment.h"
 #include "train/batch_norm.h"
 #include "train/policies/policies.h"
@@ -311,7 +312,7 @@ Status Trainer::evaluate(EpochReport &report)
     }
     report.traces = weightTraces(*simulation, m_state->tracedGradients());
     report.config = simulation->configWithValues();
-    report.sizeBytes = modelCost(m_input.network->summary(), report.config, m_input.foldBatchNorm).sizeBytes();
+    report.sizeBytes = modelCost(afterTraining(m_input.network->summary()), report.config, m_input.foldBatchNorm).sizeBytes();
     report.state = state;
     return {};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "cost/size_model.h"
 
+#include "config/stored_spec.h"
 #include "config/uniform_form.h"
 #include "cost/channels_gone.h"
 
@@ -26,6 +27,13 @@ std::int64_t weightGroups(const QuantSpec &spec, const LayerInfo &layer)
 double codeBits(const QuantSpec &spec)
 {
     return spec.isFloat() ? kFloatBits : double(spec.bits);
+}
+
+/// The weight's codes in the file, which are what it takes until it gets a quantizer. Folding makes other weights.
+const StoredQuantization *storedCodes(const LayerInfo &layer, const QuantSpec &spec, bool folded)
+{
+    const bool kept = spec.isFloat() && layer.storedWeight && !(folded && !layer.batchNorm.empty());
+    return kept ? &*layer.storedWeight : nullptr;
 }
 
 /// Biases and batch norm of one layer stay float32. Folded, the batch norm is gone and the layer has one bias a channel.
@@ -137,20 +145,25 @@ ModelCost modelCost(const ModelSummary &model, const ResolvedConfig &config, boo
         const LayerConfig &spec = found == config.end() ? kFloat : found->second;
         const bool batchNormListed = !layer.batchNorm.empty() && model.layer(layer.batchNorm) != nullptr;
         listed += double(layer.parameters()) + (batchNormListed ? 0 : double(layer.batchNormCount));
+        const StoredQuantization *stored = storedCodes(layer, spec.weight, foldBatchNorm);
+        const double weightBits = stored ? stored->bits : codeBits(spec.weight);
+        const double inputBits = spec.activation.isFloat() && layer.storedInput ? layer.storedInput->bits : codeBits(spec.activation);
         LayerCost one;
         if (!(foldBatchNorm && foldable.contains(layer.name))) {
-            one.weightBits = double(layer.weightCount) * codeBits(spec.weight);
+            one.weightBits = double(layer.weightCount) * weightBits;
             if (const Mask &mask = spec.prune.mask; !mask.empty()) {
-                one.weightBits = sparseBits(mask, codeBits(spec.weight), layer.weightShape.empty() ? 1 : layer.weightShape[0]).least();
+                one.weightBits = sparseBits(mask, weightBits, layer.weightShape.empty() ? 1 : layer.weightShape[0]).least();
                 one.keptShare = double(mask.keptCount()) / double(mask.size());
             }
             one.sideBits = sideBits(spec.weight, Role::Weight, weightGroups(spec.weight, layer))
                            + sideBits(spec.activation, Role::Activation, 1);
+            if (stored)
+                one.sideBits += storedSideBits(*stored);
             one.restBits = restBits(layer, foldBatchNorm, batchNormListed);
         }
         one.macs = double(layer.macs);
         const auto live = liveMacs.find(layer.name);
-        one.bops = one.macs * (live == liveMacs.end() ? 1 : live->second) * codeBits(spec.weight) * codeBits(spec.activation);
+        one.bops = one.macs * (live == liveMacs.end() ? 1 : live->second) * weightBits * inputBits;
         cost.sizeBits += one.totalBits();
         cost.bops += one.bops;
         cost.layers.emplace(layer.name, one);

@@ -21,12 +21,12 @@ SparseBits sparseBits(const Mask &mask, double bitsPerCode, std::int64_t rows);
 
 /// What one layer takes and costs under an assignment (methods.md I1, I2). Bits unless the name says bytes.
 struct LayerCost {
-    double weightBits = 0;       ///< codes, or 32 per weight when float; masked ones as the smallest of SparseBits
+    double weightBits = 0;       ///< codes, the file's own ones too, or 32 per weight when float; masked ones as the smallest of SparseBits
     double keptShare = 1;        ///< of the weight's elements
     double sideBits = 0;         ///< scales and zero points of weight and activation
     double restBits = 0;         ///< bias (float32) and, unless folded, its batch norm
     double macs = 0;
-    /// MACs times weight bits times activation bits (32 when float); less what channels save that structured masks took
+    /// MACs times weight bits times activation bits (32 when float, the file's where it is quantized already); less what channels save that structured masks took
     /// away, here and as inputs of others. Single zeros save nothing here: macs * keptShare is what hardware could save.
     double bops = 0;
     [[nodiscard]] double totalBits() const { return weightBits + sideBits + restBits; }

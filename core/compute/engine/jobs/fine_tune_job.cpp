@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/job_host.h"
 
+#include "config/stored_spec.h"
 #include "engine/trials.h"
+#include "session/trained_weights.h"
 
 #include <filesystem>
 
@@ -32,12 +34,12 @@ JobHost::KeptEpoch JobHost::keepEpoch(JobId id, ModelSession &session, const Mod
     KeptEpoch kept;
     kept.config = withValues(config, epoch.config, true);
     // Recipes may prune: what it takes is that of this epoch's masks.
-    const ModelCost cost = modelCost(session.network->summary(), epoch.config, input.foldBatchNorm);
+    const ModelCost cost = modelCost(afterTraining(session.network->summary()), epoch.config, input.foldBatchNorm);
     kept.trial = makeTrial(session.network->summary(), kept.config, cost, input.metric, epoch.estimate,
                            {"epoch", m_evaluationSpec, {}, input.options.seed, epoch.epoch});
     auto state = std::make_shared<WeightsState>();
     // Unique in the session file too: the time and the job tell runs apart.
-    state->name = session.stateName("fine-tuned " + kept.trial.created + " " + run + " epoch " + std::to_string(epoch.epoch));
+    state->name = session.stateName(kTrainedPrefix + kept.trial.created + " " + run + " epoch " + std::to_string(epoch.epoch));
     state->tensors = epoch.state->tensors;
     kept.trial.weights = state->name;
     session.addState(state);

@@ -2,6 +2,7 @@
 // Distributions of weights and layer inputs.
 #include "engine/job_host.h"
 
+#include "graph/stored_layers.h"
 #include "tensor/kernels.h"
 
 #include <ATen/ATen.h>
@@ -20,7 +21,7 @@ Status JobHost::job(JobId id, const StatisticsRequest &request, const JobContext
         const int parameter = executor.graph().parameterOf(binding.weight);
         if (parameter < 0)
             continue;
-        const at::Tensor &weight = bound[std::size_t(parameter)];
+        const at::Tensor weight = realWeight(binding, bound[std::size_t(parameter)]);
         m_emit(StatisticsReady{id, binding.info.name, Role::Weight, momentsOf(weight),
                                histogramOf(weight, shownBins(std::uint64_t(weight.numel()), std::size_t(request.bins))), channelMoments(weight, binding.info.channelAxis)});
     }

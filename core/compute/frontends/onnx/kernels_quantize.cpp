@@ -13,9 +13,13 @@ Tensor spread(const OnnxCall &call, const Tensor &parameter, const Tensor &x)
 {
     if (parameter.numel() == 1)
         return parameter.reshape({});
-    const std::int64_t axis = wrapAxis(call.integer("axis", 1), x.dim()), block = call.integer("block_size", 0);
-    if (block > 0 && parameter.dim() == x.dim())
+    const std::int64_t axis = wrapAxis(call.integer("axis", 1), x.dim());
+    TORCH_CHECK(axis < x.dim(), "axis ", axis, " of a tensor with ", x.dim(), " dimensions");
+    const std::int64_t block = std::min(call.integer("block_size", 0), std::max<std::int64_t>(x.size(axis), 1));
+    if (block > 0 && parameter.dim() == x.dim()) {
+        TORCH_CHECK((parameter.size(axis) - 1) * block < x.size(axis), "scales that do not fit its blocks");
         return parameter.repeat_interleave(block, axis).narrow(axis, 0, x.size(axis));
+    }
     Ints shape(std::size_t(x.dim()), 1);
     shape[std::size_t(axis)] = parameter.numel();
     return parameter.reshape(shape);
@@ -82,7 +86,7 @@ Tensor centred(const OnnxValues &in, std::size_t codes, std::size_t zero, std::i
     if (z.numel() == 1)
         return x - z.reshape({});
     Ints shape(std::size_t(x.dim()), 1);
-    shape[std::size_t(wrapAxis(axis, x.dim()))] = z.numel();
+    shape.at(std::size_t(wrapAxis(axis, x.dim()))) = z.numel();
     return x - (z.dim() > 1 ? z : z.reshape(shape));
 }
 
@@ -139,16 +143,104 @@ OnnxValues qlinearBinary(const OnnxCall &, const OnnxValues &in)
 }
 Tensor sum(const Tensor &a, const Tensor &b) { return a + b; }
 
+/// Codes, scale and zero point as they stand one after the other; the zero point may be missing.
+Tensor realAt(const OnnxValues &in, std::size_t codes)
+{
+    const Tensor zero = given(in, codes + 2) ? tensorIn(in, codes + 2).to(at::kFloat) : at::zeros({});
+    return (tensorIn(in, codes).to(at::kFloat) - zero) * tensorIn(in, codes + 1);
+}
+
+/// The other way, by the scale at `scale` and the zero point behind it.
+Tensor codesFor(const OnnxValues &in, const Tensor &values, std::size_t scale)
+{
+    const Tensor zero = given(in, scale + 1) ? tensorIn(in, scale + 1) : at::zeros({}, at::kByte);
+    const auto [low, high] = limits(zero);
+    return ((values / tensorIn(in, scale)).round() + zero.to(at::kFloat)).clamp(low, high).to(zero.scalar_type());
+}
+
 OnnxValues qlinearGlobalAverage(const OnnxCall &call, const OnnxValues &in)
 {
     TORCH_CHECK(call.integer("channels_last", 0) == 0, "a channels-last global pooling");
-    Tensor x = (tensorIn(in, 0).to(at::kFloat) - tensorIn(in, 2).to(at::kFloat)) * tensorIn(in, 1);
+    const Tensor x = realAt(in, 0);
     Ints axes;
     for (std::int64_t axis = 2; axis < x.dim(); ++axis)
         axes.push_back(axis);
-    const Tensor zero = tensorIn(in, 4);
-    const auto [low, high] = limits(zero);
-    return {((x.mean(axes, true) / tensorIn(in, 3)).round() + zero.to(at::kFloat)).clamp(low, high).to(zero.scalar_type())};
+    return {codesFor(in, x.mean(axes, true), 3)};
+}
+
+/// An operator of one input between two sets of codes.
+OnnxValues qlinearUnary(const OnnxCall &call, const OnnxValues &in, const char *op)
+{
+    TORCH_CHECK(call.integer("channels_last", 0) == 0, "a channels-last pooling");
+    const OnnxKernel run = findOnnxKernel("", op);
+    TORCH_CHECK(run, op, " is not known here");
+    return {codesFor(in, run(call, {realAt(in, 0)}).at(0).toTensor(), 3)};
+}
+OnnxValues qlinearSigmoid(const OnnxCall &call, const OnnxValues &in) { return qlinearUnary(call, in, "Sigmoid"); }
+OnnxValues qlinearLeakyRelu(const OnnxCall &call, const OnnxValues &in) { return qlinearUnary(call, in, "LeakyRelu"); }
+OnnxValues qlinearAveragePool(const OnnxCall &call, const OnnxValues &in) { return qlinearUnary(call, in, "AveragePool"); }
+OnnxValues qlinearReduceMean(const OnnxCall &call, const OnnxValues &in) { return qlinearUnary(call, in, "ReduceMean"); }
+OnnxValues qlinearSoftmax(const OnnxCall &call, const OnnxValues &in)
+{
+    // One axis where the operator set that the node was made from is 13 or more, all behind it before.
+    const Tensor x = realAt(in, 0);
+    const std::int64_t axis = wrapAxis(call.integer("axis", -1), x.dim());
+    if (call.integer("opset", 13) >= 13)
+        return {codesFor(in, x.softmax(axis), 3)};
+    return {codesFor(in, x.flatten(axis).softmax(-1).reshape(x.sizes()), 3)};
+}
+
+OnnxValues qlinearConcat(const OnnxCall &call, const OnnxValues &in)
+{
+    std::vector<Tensor> parts;
+    for (std::size_t i = 2; i + 1 < in.size(); i += 3)
+        parts.push_back(realAt(in, i));
+    TORCH_CHECK(!parts.empty(), "nothing to join");
+    return {codesFor(in, at::cat(parts, wrapAxis(call.integer("axis", 0), parts.front().dim())), 0)};
+}
+
+/// A scale or zero point of a matrix, one for each of its columns, against a product.
+Tensor perColumn(const Tensor &parameter)
+{
+    return parameter.numel() == 1 ? parameter.reshape({}) : parameter;
+}
+
+OnnxValues qgemm(const OnnxCall &call, const OnnxValues &in)
+{
+    const bool transA = call.integer("transA", 0) != 0, transB = call.integer("transB", 0) != 0;
+    Tensor a = centred({in.at(0), in.at(2)}, 0, 1, -1), b = centred({in.at(3), in.at(5)}, 0, 1, transB ? 0 : -1);
+    a = transA ? a.t() : a;
+    b = transB ? b.t() : b;
+    Tensor sums = at::matmul(a, b);
+    if (given(in, 6))
+        sums = sums + tensorIn(in, 6).to(at::kDouble);
+    const Tensor factor = (tensorIn(in, 1).to(at::kFloat).reshape({}) * perColumn(tensorIn(in, 4)).to(at::kFloat) * float(call.number("alpha", 1))).to(at::kDouble);
+    if (!given(in, 7))
+        return {(sums * factor).to(at::kFloat)};
+    return {requantized(sums, factor / tensorIn(in, 7).to(at::kDouble).reshape({}), given(in, 8) ? tensorIn(in, 8) : at::zeros({}, at::kByte))};
+}
+
+/// (codes of a) times (codes of b) in float; `bias` may be missing.
+OnnxValues scaledProduct(const OnnxValues &codes, const Tensor &scaleA, const Tensor &scaleB, const OnnxValues &in, std::size_t bias)
+{
+    const Tensor a = centred(codes, 0, 2, -2), b = centred(codes, 1, 3, -1);
+    Tensor made = at::matmul(a, b).to(at::kFloat) * (perColumn(scaleA) * perColumn(scaleB));
+    if (given(in, bias))
+        made = made + tensorIn(in, bias);
+    return {made};
+}
+
+OnnxValues dynamicQuantizeMatmul(const OnnxCall &call, const OnnxValues &in)
+{
+    const OnnxValues made = dynamicQuantize(call, {in.at(0)});
+    const OnnxValues codes{made.at(0), in.at(1), made.at(2), given(in, 3) ? in[3] : c10::IValue()};
+    return scaledProduct(codes, made.at(1).toTensor(), tensorIn(in, 2), in, 4);
+}
+
+OnnxValues matmulIntegerToFloat(const OnnxCall &, const OnnxValues &in)
+{
+    const OnnxValues codes{in.at(0), in.at(1), given(in, 4) ? in[4] : c10::IValue(), given(in, 5) ? in[5] : c10::IValue()};
+    return scaledProduct(codes, tensorIn(in, 2), tensorIn(in, 3), in, 6);
 }
 
 } // namespace
@@ -160,7 +252,11 @@ std::span<const OnnxKernelRow> onnxQuantizeKernels()
         {"com.microsoft::DequantizeLinear", dequantize}, {"DynamicQuantizeLinear", dynamicQuantize}, {"MatMulInteger", matmulInteger},
         {"ConvInteger", convInteger}, {"QLinearMatMul", qlinearMatmul}, {"QLinearConv", qlinearConv},
         {"com.microsoft::QLinearAdd", qlinearBinary<sum>}, {"com.microsoft::QLinearMul", qlinearBinary<at::mul>},
-        {"com.microsoft::QLinearGlobalAveragePool", qlinearGlobalAverage},
+        {"com.microsoft::QLinearGlobalAveragePool", qlinearGlobalAverage}, {"com.microsoft::QLinearAveragePool", qlinearAveragePool},
+        {"com.microsoft::QLinearSigmoid", qlinearSigmoid}, {"com.microsoft::QLinearLeakyRelu", qlinearLeakyRelu},
+        {"com.microsoft::QLinearReduceMean", qlinearReduceMean}, {"com.microsoft::QLinearSoftmax", qlinearSoftmax},
+        {"com.microsoft::QLinearConcat", qlinearConcat}, {"com.microsoft::QGemm", qgemm},
+        {"com.microsoft::DynamicQuantizeMatMul", dynamicQuantizeMatmul}, {"com.microsoft::MatMulIntegerToFloat", matmulIntegerToFloat},
     };
     return kRows;
 }

@@ -38,12 +38,24 @@ Activation activationOf(const std::string &name, double alpha, double beta, bool
     TORCH_CHECK(false, "the activation ", name, " is not known");
 }
 
+/// As it is after quantization to 8 bits by its own range, which DynamicQuantizeLinear takes.
+Tensor dynamicallyQuantized(const Tensor &x)
+{
+    if (x.numel() == 0)
+        return x;
+    const Tensor low = x.min().clamp_max(0), high = x.max().clamp_min(0);
+    Tensor scale = (high - low) / 255;
+    scale = at::where(scale == 0, at::ones_like(scale), scale);
+    const Tensor zero = (-low / scale).clamp(0, 255).round();
+    return (((x / scale).round() + zero).clamp(0, 255) - zero) * scale;
+}
+
 /// One direction's step: from the input's share of the gates (W x + Wb) to the next state.
 struct Cell {
     Tensor w, r, wb, rb, peephole;
     std::vector<Activation> f;
     double clip = 0;
-    bool linearBeforeReset = false;
+    bool linearBeforeReset = false, quantizesState = false;
     Tensor h, c;
 
     [[nodiscard]] Tensor clipped(const Tensor &x) const { return clip > 0 ? x.clamp(-clip, clip) : x; }
@@ -67,7 +79,7 @@ void Cell::gru(const Tensor &x)
 void Cell::lstm(const Tensor &x)
 {
     const std::int64_t n = h.size(-1);
-    const Tensor gates = x + at::matmul(h, r.t()) + rb;
+    const Tensor gates = x + at::matmul(quantizesState ? dynamicallyQuantized(h) : h, r.t()) + rb;
     const auto gate = [&](int index, int hole, const Tensor &cell) {
         Tensor made = gates.narrow(-1, index * n, n);
         if (peephole.defined() && hole >= 0)
@@ -82,7 +94,7 @@ void Cell::lstm(const Tensor &x)
 
 enum class Kind { Rnn, Gru, Lstm };
 
-OnnxValues recurrent(const OnnxCall &call, const OnnxValues &in, Kind kind)
+OnnxValues recurrent(const OnnxCall &call, const OnnxValues &in, Kind kind, bool quantizes = false)
 {
     const int gates = kind == Kind::Rnn ? 1 : kind == Kind::Gru ? 3 : 4;
     const bool batchFirst = call.integer("layout", 0) != 0;
@@ -91,7 +103,11 @@ OnnxValues recurrent(const OnnxCall &call, const OnnxValues &in, Kind kind)
     TORCH_CHECK(x.dim() == 3 && weights.dim() == 3 && recurrents.dim() == 3, "a recurrent layer over ", x.dim(), " dimensions");
     if (batchFirst)
         x = x.transpose(0, 1);
+    if (quantizes)
+        x = dynamicallyQuantized(x);
     const std::int64_t length = x.size(0), batch = x.size(1), directions = weights.size(0), hidden = recurrents.size(2);
+    checkCount(length);
+    checkCount(directions);
     const std::string direction = call.text("direction", "forward");
     const std::vector<std::string> fallback = kind == Kind::Rnn ? std::vector<std::string>{"Tanh"}
                                             : kind == Kind::Gru ? std::vector<std::string>{"Sigmoid", "Tanh"}
@@ -116,6 +132,7 @@ OnnxValues recurrent(const OnnxCall &call, const OnnxValues &in, Kind kind)
         if (kind == Kind::Lstm && given(in, 7))
             cell.peephole = tensorIn(in, 7).select(0, d);
         cell.clip = call.number("clip", 0);
+        cell.quantizesState = quantizes;
         cell.linearBeforeReset = call.integer("linear_before_reset", 0) != 0;
         for (std::size_t i = 0; i < fallback.size(); ++i) {
             const std::size_t at = std::size_t(d) * fallback.size() + i;
@@ -183,11 +200,29 @@ OnnxValues rnn(const OnnxCall &call, const OnnxValues &in) { return recurrent(ca
 OnnxValues gru(const OnnxCall &call, const OnnxValues &in) { return recurrent(call, in, Kind::Gru); }
 OnnxValues lstm(const OnnxCall &call, const OnnxValues &in) { return recurrent(call, in, Kind::Lstm); }
 
+/// com.microsoft's LSTM over int8 weights [directions, inputs, gates × hidden]; input and state are quantized as they come.
+OnnxValues dynamicQuantizeLstm(const OnnxCall &call, const OnnxValues &in)
+{
+    const auto real = [&](std::size_t weight, std::size_t scale) {
+        const Tensor codes = tensorIn(in, weight);
+        TORCH_CHECK(codes.dim() == 3, "weights of ", codes.dim(), " dimensions");
+        const auto spread = [&](const Tensor &parameter) {
+            return parameter.numel() == codes.size(0) ? parameter.reshape({-1, 1, 1}) : parameter.reshape({codes.size(0), 1, codes.size(2)});
+        };
+        const Tensor values = codes.to(at::kFloat) - (given(in, scale + 1) ? spread(tensorIn(in, scale + 1)).to(at::kFloat) : at::zeros({}));
+        return (values * spread(tensorIn(in, scale))).transpose(1, 2);
+    };
+    OnnxValues plain(in.begin(), in.begin() + std::ptrdiff_t(std::min<std::size_t>(in.size(), 8)));
+    plain.at(1) = real(1, 8);
+    plain.at(2) = real(2, 10);
+    return recurrent(call, plain, Kind::Lstm, true);
+}
+
 } // namespace
 
 std::span<const OnnxKernelRow> onnxRecurrentKernels()
 {
-    static const OnnxKernelRow kRows[] = {{"RNN", rnn}, {"GRU", gru}, {"LSTM", lstm}};
+    static const OnnxKernelRow kRows[] = {{"RNN", rnn}, {"GRU", gru}, {"LSTM", lstm}, {"com.microsoft::DynamicQuantizeLSTM", dynamicQuantizeLstm}};
     return kRows;
 }
 

@@ -20,10 +20,12 @@ Status identity(OnnxReader &r)
     if (r.isConstant(0)) {
         BW_ASSIGN(const at::Tensor found, r.constant(0));
         r.bindConstant(found, r.node().inputs[0]);
+        r.noteStored(r.storedOfInput(0));
         return {};
     }
     BW_ASSIGN(const Argument x, r.input(0));
     r.bind(x, r.rank(0));
+    r.noteStored(r.storedOfInput(0));
     return {};
 }
 
@@ -71,6 +73,8 @@ Status reshape(OnnxReader &r)
                 known[i] = found.size(std::int64_t(i));
         }
         r.bindConstant(found.reshape(known), r.node().inputs[0] + "_reshaped");
+        if (const auto stored = r.storedOfInput(0); stored && stored->scale.size() <= 1)
+            r.noteStored(stored);
         return {};
     }
     BW_ASSIGN(const Argument x, r.input(0));
@@ -237,9 +241,12 @@ Status split(OnnxReader &r)
     BW_ASSIGN(const Argument x, r.input(0));
     std::int64_t begin = 0;
     for (std::size_t i = 0; i < parts; ++i) {
-        BW_ASSIGN(const ValueId part, r.add("aten::slice.Tensor", {x, value(axis), value(begin), value(begin + sizes[i]), value(std::int64_t(1))}));
+        std::int64_t end = 0;
+        if (sizes[i] < 0 || __builtin_add_overflow(begin, sizes[i], &end))
+            return fail(ErrorKind::Parse, "a split into impossible sizes");
+        BW_ASSIGN(const ValueId part, r.add("aten::slice.Tensor", {x, value(axis), value(begin), value(end), value(std::int64_t(1))}));
         r.bind(Argument::of(part), r.rank(0), i);
-        begin += sizes[i];
+        begin = end;
     }
     return {};
 }

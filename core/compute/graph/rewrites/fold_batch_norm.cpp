@@ -127,6 +127,7 @@ void Folder::fold(const FoldSite &site)
     fold.channelAxis = isTransposed(layer.op) ? 1 : 0;
     fold.groups = isTransposed(layer.op) ? groupsOf(layer) : 1;
     layer.arguments[2] = biasArgument(layer, fold);
+    m_folded.graph.stored.erase(layer.arguments[1].value);   // another weight than the file's
     m_removed.insert(site.norm);
     m_folded.folds.push_back(std::move(fold));
 }

@@ -63,6 +63,7 @@ void Remover::slice(const ParameterMap &tensors)
     for (const KeptIndices &each : keptIndices(m_plan, m_removed)) {
         at::Tensor &tensor = m_graph.parameters[std::size_t(m_graph.parameterOf(each.parameter))].tensor;
         tensor = tensor.index_select(each.axis, at::tensor(each.kept, at::kLong)).contiguous();
+        m_graph.stored.erase(each.parameter);   // its scales count the channels that were
     }
 }
 
