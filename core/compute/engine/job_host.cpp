@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/job_host.h"
 
+#include "tensor/mapped_file.h"
 #include "train/checkpoint.h"
 
 #include <cmath>
@@ -25,7 +26,13 @@ Status loadState(SessionStore &file, ModelSession &session, const std::string &n
 
 Status JobHost::run(JobId id, const Request &request, const JobContext &context)
 {
-    return std::visit([&](const auto &concrete) { return job(id, concrete, context); }, request);
+    const auto run = [&] { return std::visit([&](const auto &concrete) { return job(id, concrete, context); }, request); };
+    if (std::holds_alternative<OpenModelRequest>(request))
+        return run();
+    // Weights are read where they lie in their file: another program may have changed it.
+    BW_CHECK(mappedFilesIntact());
+    BW_CHECK(run());
+    return mappedFilesIntact();
 }
 
 void JobHost::setSession(const std::string &path)

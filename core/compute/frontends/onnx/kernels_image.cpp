@@ -43,6 +43,7 @@ double sourceOf(const std::string &mode, const Line &line, std::int64_t at)
 
 std::int64_t nearest(const std::string &mode, double x)
 {
+    x = std::isnan(x) ? 0 : std::clamp(x, -1e15, 1e15);
     if (mode == "floor")
         return std::int64_t(std::floor(x));
     if (mode == "ceil")
@@ -78,6 +79,7 @@ std::pair<Tensor, Tensor> resampler(const OnnxCall &call, const Line &line)
         }
         const bool isCubic = mode == "cubic";
         const double shrink = antialias ? line.scale : 1, reach = (isCubic ? 2 : 1) / shrink;
+        TORCH_CHECK(std::abs(x) < 1e15 && reach <= 2.0 * double(line.in) + 4, "a resize by ", line.scale);
         const auto first = std::int64_t(std::floor(x - reach)), last = std::int64_t(std::ceil(x + reach));
         double total = 0;
         std::vector<double> row(std::size_t(line.in), 0.0);
@@ -139,10 +141,12 @@ OnnxValues resize(const OnnxCall &call, const OnnxValues &in)
         line.in = x.size(axes[i]);
         if (sizes.empty()) {
             line.scale = scales[i];
-            line.out = std::int64_t(std::floor(double(line.in) * line.scale + 1e-9));
-            if (crops && region.size() == 2 * axes.size())
-                line.out = std::int64_t(std::floor(double(line.in) * (region[i + axes.size()] - region[i]) * line.scale + 1e-9));
+            const bool part = crops && region.size() == 2 * axes.size();
+            const double size = std::floor(double(line.in) * (part ? region[i + axes.size()] - region[i] : 1) * line.scale + 1e-9);
+            TORCH_CHECK(size >= 0 && size < double(1 << 24), "a resize to ", size);
+            line.out = std::int64_t(size);
         } else {
+            TORCH_CHECK(common * double(line.in) < 1e15, "a resize by ", common);
             line.out = common > 0 ? std::int64_t(std::floor(common * double(line.in) + 0.5)) : sizes[i];
             line.scale = common > 0 ? common : double(line.out) / double(line.in);
         }
@@ -150,7 +154,7 @@ OnnxValues resize(const OnnxCall &call, const OnnxValues &in)
             line.begin = region[i];
             line.end = region[i + axes.size()];
         }
-        TORCH_CHECK(line.out >= 0 && line.out < (1LL << 24) && line.scale > 0, "a resize to ", line.out);
+        TORCH_CHECK(line.out >= 0 && line.out < (1LL << 24) && line.scale > 0 && (line.in > 0 || line.out == 0), "a resize to ", line.out);
         if (line.out == line.in && line.scale == 1 && !crops)
             continue;
         const auto [matrix, outside] = resampler(call, line);
@@ -187,7 +191,8 @@ OnnxValues nonMaxSuppression(const OnnxCall &call, const OnnxValues &in)
     const bool hasLeast = given(in, 4);
     const float least = hasLeast ? tensorIn(in, 4).item<float>() : 0;
     const bool centre = call.integer("center_point_box", 0) != 0;
-    TORCH_CHECK(boxes.dim() == 3 && boxes.size(2) == 4 && scores.dim() == 3 && scores.size(2) == boxes.size(1), "boxes and scores that do not match");
+    TORCH_CHECK(boxes.dim() == 3 && boxes.size(2) == 4 && scores.dim() == 3 && scores.size(2) == boxes.size(1) && scores.size(0) == boxes.size(0),
+                "boxes and scores that do not match");
     const auto b = boxes.accessor<float, 3>();
     const auto s = scores.accessor<float, 3>();
     struct Box { float x0, y0, x1, y1; };
@@ -204,6 +209,8 @@ OnnxValues nonMaxSuppression(const OnnxCall &call, const OnnxValues &in)
         const float shared = w * h;
         return shared / ((p.x1 - p.x0) * (p.y1 - p.y0) + (q.x1 - q.x0) * (q.y1 - q.y0) - shared);
     };
+    checkCount(scores.size(0));
+    checkCount(scores.size(1));
     std::vector<std::int64_t> found;
     for (std::int64_t batch = 0; batch < scores.size(0); ++batch) {
         for (std::int64_t label = 0; label < scores.size(1); ++label) {
@@ -235,6 +242,8 @@ OnnxValues roiAlign(const OnnxCall &call, const OnnxValues &in)
     const double scale = call.number("spatial_scale", 1);
     const bool half = call.text("coordinate_transformation_mode", call.opset >= 16 ? "half_pixel" : "output_half_pixel") == "half_pixel";
     const bool largest = call.text("mode", "avg") == "max";
+    constexpr std::int64_t kMost = 1 << 20;
+    TORCH_CHECK(height > 0 && width > 0 && height < kMost && width < kMost && ratio < kMost, "regions of an impossible size");
     TORCH_CHECK(x.dim() == 4 && rois.dim() == 2 && rois.size(1) == 4 && std::int64_t(batch.size()) == rois.size(0), "regions that do not match");
     const auto r = rois.accessor<double, 2>();
     std::vector<Tensor> made;
@@ -243,7 +252,7 @@ OnnxValues roiAlign(const OnnxCall &call, const OnnxValues &in)
         Tensor low = at::empty({std::int64_t(places.size())}, at::kLong), high = low.clone(), part = at::empty({std::int64_t(places.size())}, at::kDouble), real = at::empty({std::int64_t(places.size())}, at::kDouble);
         for (std::size_t i = 0; i < places.size(); ++i) {
             const bool outside = places[i] < -1 || places[i] > double(size);
-            double at = std::max(0.0, places[i]);
+            double at = std::min(std::max(0.0, places[i]), double(size));
             auto first = std::int64_t(at);
             std::int64_t second = first + 1;
             if (first >= size - 1) {
@@ -266,6 +275,7 @@ OnnxValues roiAlign(const OnnxCall &call, const OnnxValues &in)
             h = std::max(h, 1.0);
         }
         const double binH = h / double(height), binW = w / double(width);
+        TORCH_CHECK(std::abs(binH) < double(kMost) && std::abs(binW) < double(kMost), "a region of an impossible size");
         const std::int64_t countH = ratio > 0 ? ratio : std::int64_t(std::ceil(binH)), countW = ratio > 0 ? ratio : std::int64_t(std::ceil(binW));
         TORCH_CHECK(countH > 0 && countW > 0 && countH * height < (1 << 20) && countW * width < (1 << 20), "a region of an impossible size");
         std::vector<double> ys, xs;
@@ -298,10 +308,13 @@ OnnxValues maxRoiPool(const OnnxCall &call, const OnnxValues &in)
     const Tensor x = tensorIn(in, 0), rois = tensorIn(in, 1);
     const Ints shape = call.integers("pooled_shape");
     const double scale = call.number("spatial_scale", 1);
-    TORCH_CHECK(shape.size() == 2 && rois.dim() == 2 && rois.size(1) == 5, "regions of another shape");
+    TORCH_CHECK(shape.size() == 2 && shape[0] > 0 && shape[1] > 0 && rois.dim() == 2 && rois.size(1) == 5 && x.dim() == 4, "regions of another shape");
     Tensor made = at::zeros({rois.size(0), x.size(1), shape[0], shape[1]}, x.options());
     for (std::int64_t n = 0; n < rois.size(0); ++n) {
-        const auto value = [&](std::int64_t i) { return std::int64_t(std::round(rois[n][i].item<double>() * scale)); };
+        const auto value = [&](std::int64_t i) {
+            const double place = std::round(rois[n][i].item<double>() * scale);
+            return std::int64_t(std::isnan(place) ? 0 : std::clamp(place, -1e9, 1e9));
+        };
         const std::int64_t batch = rois[n][0].item<std::int64_t>(), x0 = value(1), y0 = value(2);
         const double w = double(std::max<std::int64_t>(value(3) - x0 + 1, 1)) / double(shape[1]), h = double(std::max<std::int64_t>(value(4) - y0 + 1, 1)) / double(shape[0]);
         for (std::int64_t i = 0; i < shape[0]; ++i) {
@@ -323,8 +336,12 @@ OnnxValues col2im(const OnnxCall &call, const OnnxValues &in)
     const std::size_t spatial = image.size();
     const Ints dilation = orElse(call.integers("dilations"), spatial, 1), stride = orElse(call.integers("strides"), spatial, 1), pads = orElse(call.integers("pads"), spatial * 2, 0);
     std::int64_t taps = 1;
+    constexpr std::int64_t kMost = 1 << 20;
+    const auto sane = [](std::int64_t size) { return size > 0 && size < kMost; };
+    TORCH_CHECK(std::ranges::all_of(image, sane) && std::ranges::all_of(block, sane) && std::ranges::all_of(dilation, sane) && std::ranges::all_of(stride, sane) &&
+                std::ranges::all_of(pads, [](std::int64_t size) { return size >= 0 && size < kMost; }), "an image of an impossible size");
     for (auto size : block)
-        taps *= size;
+        TORCH_CHECK((taps *= size) < kMost, "a block of an impossible size");
     TORCH_CHECK(taps > 0 && block.size() == spatial && x.dim() == 3 && x.size(1) % taps == 0, "columns that do not match the block");
     Ints padded{x.size(0), x.size(1) / taps}, counts;
     for (std::size_t i = 0; i < spatial; ++i) {

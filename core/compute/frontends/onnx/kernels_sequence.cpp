@@ -67,7 +67,7 @@ OnnxValues erase(const OnnxCall &, const OnnxValues &in)
     auto elements = sequenceIn(in, 0);
     const auto size = std::int64_t(elements.size());
     const std::int64_t where = place(in, 1, size, size - 1);
-    TORCH_CHECK(where < size, "place ", where, " of a sequence of ", size);
+    TORCH_CHECK(where >= 0 && where < size, "place ", where, " of a sequence of ", size);
     elements.erase(elements.begin() + where);
     return {sequence(elements)};
 }
@@ -84,12 +84,15 @@ OnnxValues split(const OnnxCall &call, const OnnxValues &in)
     const Tensor x = tensorIn(in, 0);
     const std::int64_t axis = wrapAxis(call.integer("axis", 0), x.dim());
     if (!given(in, 1)) {
+        checkCount(x.size(axis));
         std::vector<Tensor> parts;
         for (const Tensor &part : x.split(1, axis))
             parts.push_back(call.integer("keepdims", 1) != 0 ? part : part.squeeze(axis));
         return {sequence(parts)};
     }
     const auto sizes = intsIn(in, 1);
+    if (tensorIn(in, 1).dim() == 0 && sizes.at(0) > 0)
+        checkCount(x.size(axis) / sizes.at(0));
     if (tensorIn(in, 1).dim() == 0)
         return {sequence(x.split(sizes.at(0), axis))};
     return {sequence(x.split_with_sizes(sizes, axis))};

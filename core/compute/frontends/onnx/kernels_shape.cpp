@@ -152,6 +152,7 @@ OnnxValues gatherElements(const OnnxCall &call, const OnnxValues &in)
 
 std::vector<std::optional<Tensor>> coordinates(const Tensor &index, const at::IntArrayRef sizes)
 {
+    TORCH_CHECK(index.size(-1) <= std::int64_t(sizes.size()), "indices of ", index.size(-1), " coordinates into ", sizes.size(), " dimensions");
     std::vector<std::optional<Tensor>> parts;
     for (std::int64_t i = 0; i < index.size(-1); ++i)
         parts.emplace_back(wrapIndex(index.select(-1, i), sizes[std::size_t(i)]));
@@ -170,13 +171,14 @@ OnnxValues gatherNd(const OnnxCall &call, const OnnxValues &in)
 {
     Tensor x = tensorIn(in, 0), index = tensorIn(in, 1);
     const std::int64_t batch = call.integer("batch_dims", 0);
-    TORCH_CHECK(batch >= 0 && batch < index.dim(), "a gather over ", batch, " batch dimensions");
+    TORCH_CHECK(batch >= 0 && batch < index.dim() && batch < x.dim(), "a gather over ", batch, " batch dimensions");
     if (batch == 0)
         return {at::index(x, listOf(coordinates(index, x.sizes())))};
     const Ints front(index.sizes().begin(), index.sizes().begin() + batch);
     std::int64_t count = 1;
     for (auto size : front)
         count *= size;
+    checkCount(count);
     Ints inner(x.sizes().begin() + batch, x.sizes().end()), places(index.sizes().begin() + batch, index.sizes().end());
     inner.insert(inner.begin(), count);
     places.insert(places.begin(), count);
@@ -241,7 +243,9 @@ OnnxValues split(const OnnxCall &call, const OnnxValues &in)
     const std::int64_t axis = wrapAxis(call.integer("axis", 0), x.dim());
     Ints sizes = intsOf(call, "split", in, 1);
     if (sizes.empty()) {
-        const auto parts = std::int64_t(call.node.outputs.size()), size = x.size(axis), each = (size + parts - 1) / parts;
+        const auto parts = std::int64_t(call.node.outputs.size()), size = x.size(axis);
+        TORCH_CHECK(parts > 0, "a split into nothing");
+        const auto each = size / parts + (size % parts > 0 ? 1 : 0);
         for (std::int64_t i = 0; i < parts; ++i)
             sizes.push_back(std::clamp<std::int64_t>(size - i * each, 0, each));
     }
@@ -294,6 +298,7 @@ OnnxValues oneHot(const OnnxCall &call, const OnnxValues &in)
     const Tensor values = tensorIn(in, 2);
     const Tensor index = tensorIn(in, 0).to(at::kLong);
     const std::int64_t axis = wrapAxis(call.integer("axis", -1), index.dim() + 1);
+    TORCH_CHECK(axis <= index.dim(), "axis ", axis, " of ", index.dim() + 1, " dimensions");
     Ints shape(std::size_t(index.dim() + 1), 1);
     shape[std::size_t(axis)] = depth;
     const Tensor hot = at::where(index < 0, index + depth, index).unsqueeze(axis) == at::arange(depth).reshape(shape);
@@ -311,10 +316,17 @@ OnnxValues compress(const OnnxCall &call, const OnnxValues &in)
     return {x.index_select(wrapAxis(call.integer("axis", 0), x.dim()), kept)};
 }
 
+std::int64_t blockSize(const OnnxCall &call)
+{
+    const std::int64_t size = call.integer("blocksize", 1);
+    TORCH_CHECK(size > 0 && size < (1 << 20), "blocks of ", size);
+    return size;
+}
+
 OnnxValues depthToSpace(const OnnxCall &call, const OnnxValues &in)
 {
     const Tensor x = tensorIn(in, 0);
-    const std::int64_t b = call.integer("blocksize", 1), n = x.size(0), c = x.size(1) / (b * b), h = x.size(2), w = x.size(3);
+    const std::int64_t b = blockSize(call), n = x.size(0), c = x.size(1) / (b * b), h = x.size(2), w = x.size(3);
     if (call.text("mode", "DCR") == "CRD")
         return {x.reshape({n, c, b, b, h, w}).permute({0, 1, 4, 2, 5, 3}).reshape({n, c, h * b, w * b})};
     return {x.reshape({n, b, b, c, h, w}).permute({0, 3, 4, 1, 5, 2}).reshape({n, c, h * b, w * b})};
@@ -323,7 +335,7 @@ OnnxValues depthToSpace(const OnnxCall &call, const OnnxValues &in)
 OnnxValues spaceToDepth(const OnnxCall &call, const OnnxValues &in)
 {
     const Tensor x = tensorIn(in, 0);
-    const std::int64_t b = call.integer("blocksize", 1), n = x.size(0), c = x.size(1), h = x.size(2) / b, w = x.size(3) / b;
+    const std::int64_t b = blockSize(call), n = x.size(0), c = x.size(1), h = x.size(2) / b, w = x.size(3) / b;
     if (call.text("mode", "DCR") == "CRD")
         return {x.reshape({n, c, h, b, w, b}).permute({0, 1, 3, 5, 2, 4}).reshape({n, c * b * b, h, w})};
     return {x.reshape({n, c, h, b, w, b}).permute({0, 3, 5, 1, 2, 4}).reshape({n, c * b * b, h, w})};
@@ -362,7 +374,7 @@ OnnxValues pad(const OnnxCall &call, const OnnxValues &in)
         const std::int64_t axis = wrapAxis(axes[i], x.dim()), low = pads[i], high = pads[i + axes.size()], size = x.size(axis);
         if (low == 0 && high == 0)
             continue;
-        TORCH_CHECK(low < (1LL << 31) && high < (1LL << 31) && size + low + high >= 0, "a padding of this size");
+        TORCH_CHECK(std::abs(low) < (1LL << 31) && std::abs(high) < (1LL << 31) && low != INT64_MIN && high != INT64_MIN && size + low + high >= 0, "a padding of this size");
         Tensor place = at::arange(-low, size + high, at::kLong);
         if (mode == "constant") {
             const Tensor real = at::logical_and(place >= 0, place < size);
@@ -400,7 +412,8 @@ OnnxValues unique(const OnnxCall &call, const OnnxValues &in)
     const std::int64_t axis = flat ? 0 : wrapAxis(call.integer("axis", 0), x.dim());
     if (flat)
         x = x.reshape({-1});
-    auto [values, inverse, counts] = at::unique_dim(x, axis, true, true, true);
+    // unique_dim takes a flat tensor apart into its elements.
+    auto [values, inverse, counts] = flat ? at::_unique2(x, true, true, true) : at::unique_dim(x, axis, true, true, true);
     inverse = inverse.reshape({-1});
     const std::int64_t n = values.size(axis);
     Tensor first = at::full({n}, x.size(axis), at::kLong).scatter_reduce(0, inverse, at::arange(x.size(axis)), "amin");
@@ -437,6 +450,7 @@ OnnxValues tensorScatter(const OnnxCall &call, const OnnxValues &in)
     const std::int64_t axis = wrapAxis(call.integer("axis", -2), past.dim()), size = past.size(axis), count = update.size(axis);
     const bool circular = call.text("mode", "linear") == "circular";
     const Ints begins = given(in, 2) ? intsIn(in, 2) : Ints(std::size_t(past.size(0)), 0);
+    checkCount(past.size(0));
     Tensor made = past.clone();
     for (std::int64_t b = 0; b < past.size(0); ++b) {
         Tensor place = at::arange(count) + begins.at(std::size_t(b));

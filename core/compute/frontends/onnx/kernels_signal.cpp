@@ -80,7 +80,9 @@ OnnxValues melWeights(const OnnxCall &call, const OnnxValues &in)
     std::vector<std::int64_t> edges;
     for (std::int64_t i = 0; i < bins + 2; ++i) {
         const double point = mel(low) + double(i) * (mel(high) - mel(low)) / double(bins + 2);
-        edges.push_back(std::int64_t(std::floor(double(length + 1) * (700 * (std::pow(10, point / 2595) - 1)) / double(rate))));
+        const double edge = std::floor(double(length + 1) * (700 * (std::pow(10, point / 2595) - 1)) / double(rate));
+        TORCH_CHECK(std::abs(edge) < 1e15, "a mel matrix from ", low, " to ", high, " Hz");
+        edges.push_back(std::int64_t(edge));
     }
     Tensor made = at::zeros({rows, bins}, at::kDouble);
     auto cells = made.accessor<double, 2>();
@@ -92,9 +94,9 @@ OnnxValues melWeights(const OnnxCall &call, const OnnxValues &in)
         const std::int64_t a = edges[std::size_t(i)], b = edges[std::size_t(i) + 1], c = edges[std::size_t(i) + 2];
         if (b == a)
             set(b, i, 1);
-        for (std::int64_t j = a; j <= b && b > a; ++j)
+        for (std::int64_t j = std::max<std::int64_t>(a, 0); j <= std::min(b, rows - 1) && b > a; ++j)
             set(j, i, double(j - a) / double(b - a));
-        for (std::int64_t j = b; j < c && c > b; ++j)
+        for (std::int64_t j = std::max<std::int64_t>(b, 0); j < std::min(c, rows) && c > b; ++j)
             set(j, i, double(c - j) / double(c - b));
     }
     return {made.to(wantedType(call, "output_datatype", at::kFloat))};
