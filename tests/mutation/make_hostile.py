@@ -36,6 +36,15 @@ class Net(nn.Module):
         return self.fc(x)
 
 
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(2, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.lstm(x)[0]
+
+
 def archive(saved, changes, packed=True):
     """The archive with records changed, compressed; debug records and what LibTorch can do without are left out."""
     source = zipfile.ZipFile(io.BytesIO(saved))
@@ -88,6 +97,7 @@ def torchscript():
     write("torchscript-pickle-in-itself", archive(base, {"data.pkl": lambda _: b"\x80\x02]q\0h\0a."}))
     write("torchscript-tensor-outside", archive(base, {"data.pkl": lambda old: old.replace(b"K\x02K\x02t", b"M\xff\xffK\x02t")}, False))
     write("torchscript-storage-outside", archive(base, {"data.pkl": lambda old: old.replace(b"K\x04t", b"M\xff\xfft")}, False))
+    write("torchscript-writes-a-file", code(lambda old: old.replace("    fc = self.fc\n", '    fc = self.fc\n    torch.save(x, "written")\n')))
     write("torchscript-claims-4-gb", claims(base, "/constants.pkl", 0xfffffff0))
 
 
@@ -106,6 +116,13 @@ def pt2():
         meta["sizes"], meta["strides"] = [{"as_int": 1 << 20}, {"as_int": 1 << 14}], [{"as_int": 0}, {"as_int": 0}]
         return json.dumps(config).encode()
     write("pt2-repeated-weight", archive(base, {"weights_config.json": repeat}))
+    write("pt2-dtype-code-least", archive(base, {"weights_config.json": lambda old: old.replace(b'"dtype": 7', b'"dtype": -9223372036854775808')}))
+    recurrent = saved(lambda path: torch.export.save(torch.export.export(Recurrent(), (torch.zeros(1, 2, 2),)), path))
+    write("pt2-lstm-many-layers", archive(recurrent, {"models/model.json": lambda old: old.replace(b'{"name": "num_layers", "arg": {"as_int": 1}',
+                                                                                                   b'{"name": "num_layers", "arg": {"as_int": 4294967295}')}))
+    write("pt2-lstm-empty-weight", archive(recurrent, {"weights_config.json": lambda old: old.replace(b'"sizes": [{"as_int": 8}, {"as_int": 2}]',
+                                                                                                      b'"sizes": [{"as_int": 8}, {"as_int": 0}]')}))
+    write("pt2-file-from-disk", archive(base, {"models/model.json": lambda old: old.replace(b"torch.ops.aten.linear.default", b"torch.ops.aten.from_file.default")}))
     write("pt2-big-endian", archive(base, {"byteorder": lambda _: b"big"}))
 
 

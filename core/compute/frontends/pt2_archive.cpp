@@ -99,6 +99,8 @@ Result<at::ScalarType> pt2ScalarType(std::int64_t code)
 {
     if (code == 13)
         return at::kBFloat16;
+    if (code < 1)
+        return fail(ErrorKind::Unsupported, "tensors of dtype code " + std::to_string(code) + " are not supported");
     // The other codes are c10's plus one.
     const std::int64_t value = code - 1;
     const bool plain = value >= 0 && value <= 11;

@@ -42,6 +42,18 @@ std::size_t countLines(const std::string &code, std::string_view start)
     return count;
 }
 
+/// Whether a program calls what LibTorch has for other files, as "torch.save(…)" or "ops.aten.from_file(…)".
+bool touchesFiles(const std::string &code)
+{
+    for (const std::string_view name : {".save", ".from_file"})
+        for (auto at = code.find(name); at != std::string::npos; at = code.find(name, at + 1)) {
+            const auto next = code.find_first_not_of(" \t\n", at + name.size());
+            if (next != std::string::npos && code[next] == '(')
+                return true;
+        }
+    return false;
+}
+
 bool startsLoop(std::string_view line)
 {
     line = trimmed(line);
@@ -195,6 +207,8 @@ Status checkArchive(const std::string &path)
             programs.push_back(std::move(text));
         }
     }
+    if (std::ranges::any_of(programs, touchesFiles))
+        return fail(ErrorKind::Unsupported, path + " reads or writes other files (save, from_file), which no network does here; save it without that");
     const bool loops = std::ranges::any_of(programs, hasLoop);
     for (const std::string &program : programs)
         if (const std::string owner = restoresInALoop(program, loops); !owner.empty())

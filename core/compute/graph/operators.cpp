@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "graph/operators.h"
 
+#include "graph/operator_guards.h"
+
 #include <ATen/ScalarOps.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/jit/runtime/operator.h>
@@ -133,11 +135,19 @@ std::optional<OperatorInfo> findOperator(const std::string &qualifiedOp)
     std::string overload = dot == std::string::npos ? std::string() : qualifiedOp.substr(dot + 1);
     if (overload == "default")
         overload.clear();
+    if (!isAllowedOperator(base))
+        return {};
     auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
     if (handle) {
         OperatorInfo info;
         info.schema = &handle->schema();
-        info.kernel = [operation = *handle](torch::jit::Stack &stack) { operation.callBoxed(stack); };
+        if (const OperatorGuard guard = operatorGuard(base, overload))
+            info.kernel = [operation = *handle, guard](torch::jit::Stack &stack) {
+                guard(stack);
+                operation.callBoxed(stack);
+            };
+        else
+            info.kernel = [operation = *handle](torch::jit::Stack &stack) { operation.callBoxed(stack); };
         return info;
     }
     if (base.starts_with("prim::") && overload.empty())

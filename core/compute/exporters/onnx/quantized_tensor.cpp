@@ -44,33 +44,29 @@ Result<OnnxEncoding> encodingOf(const QuantGrid &grid)
 
 Result<std::vector<std::int64_t>> codesOf(const at::Tensor &quantized, const QuantGrid &grid, int axis)
 {
-    at::Tensor x = quantized.detach().to(at::kDouble).contiguous();
+    const at::Tensor x = quantized.detach().contiguous();
     const auto groups = std::int64_t(grid.groups.size());
-    std::vector<double> scale;
-    std::vector<double> zero;
-    for (const QuantGrid::Group &group : grid.groups) {
-        // The step that simulation and runtime use is a float32.
-        scale.push_back(double(float(group.scale)));
-        zero.push_back(double(group.zeroPoint));
+    if (groups > 1 && (axis < 0 || axis >= x.dim() || x.size(axis) != groups))
+        return fail(ErrorKind::Internal, "the grid has " + std::to_string(groups) + " groups but the tensor another size");
+    std::vector<std::int64_t> codes;
+    codes.reserve(std::size_t(x.numel()));
+    const std::int64_t inner = groups > 1 ? c10::multiply_integers(x.sizes().slice(std::size_t(axis) + 1)) : 1;
+    constexpr std::int64_t kPiece = 1 << 20;   // the largest weights have hundreds of millions of values
+    for (std::int64_t begin = 0; begin < x.numel(); begin += kPiece) {
+        const at::Tensor piece = x.view(-1).slice(0, begin, begin + kPiece).to(at::kDouble);
+        const double *values = piece.const_data_ptr<double>();
+        for (std::int64_t i = 0; i < piece.numel(); ++i) {
+            const QuantGrid::Group &group = grid.groups[groups > 1 ? std::size_t((begin + i) / inner % groups) : 0];
+            // The step that simulation and runtime use is a float32.
+            const double exact = values[i] / double(float(group.scale)) + double(group.zeroPoint), rounded = std::nearbyint(exact);
+            if (!std::isfinite(exact))
+                return fail(ErrorKind::Numeric, "it holds NaN or infinity, or a step of zero; look at its statistics");
+            if (std::abs(exact - rounded) > 0.01 || rounded < double(grid.qmin) || rounded > double(grid.qmax))
+                return fail(ErrorKind::Internal, "its quantized values do not lie on its own grid");
+            codes.push_back(std::int64_t(rounded));
+        }
     }
-    at::Tensor scales = at::tensor(scale, at::kDouble), zeros = at::tensor(zero, at::kDouble);
-    if (groups > 1) {
-        if (axis >= x.dim() || x.size(axis) != groups)
-            return fail(ErrorKind::Internal, "the grid has " + std::to_string(groups) + " groups but the tensor another size");
-        std::vector<std::int64_t> shape(std::size_t(x.dim()), 1);
-        shape[std::size_t(axis)] = groups;
-        scales = scales.reshape(shape);
-        zeros = zeros.reshape(shape);
-    }
-    const at::Tensor exact = x / scales + zeros;
-    const at::Tensor rounded = exact.round();
-    if (!at::isfinite(exact).all().item<bool>())
-        return fail(ErrorKind::Numeric, "it holds NaN or infinity, or a step of zero; look at its statistics");
-    if ((exact - rounded).abs().max().item<double>() > 0.01 || rounded.min().item<double>() < double(grid.qmin) ||
-        rounded.max().item<double>() > double(grid.qmax))
-        return fail(ErrorKind::Internal, "its quantized values do not lie on its own grid");
-    const at::Tensor codes = rounded.to(at::kLong).contiguous();
-    return std::vector<std::int64_t>(codes.const_data_ptr<std::int64_t>(), codes.const_data_ptr<std::int64_t>() + codes.numel());
+    return codes;
 }
 
 int irVersionFor(int opset)
