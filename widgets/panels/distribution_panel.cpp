@@ -579,7 +579,9 @@ void DistributionPanel::showGrid()
     } else {
         const std::size_t group = shownGroup();
         m_histogram->setMixed(m_grid.groups.size() > 1 && m_channel < 0);
-        m_histogram->setGrid(m_grid, group, exact ? exact->quantized : Histogram{}, m_provisional);
+        // What lies on the file's levels stays where it is.
+        const Histogram after = exact ? exact->quantized : !own && stored() ? m_histogram->histogram() : Histogram{};
+        m_histogram->setGrid(m_grid, group, after, m_provisional);
     }
     std::vector<PlotRange> clips;
     for (std::size_t i = 0; i < m_grid.groups.size(); ++i)

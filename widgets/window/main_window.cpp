@@ -331,7 +331,9 @@ void MainWindow::showModel(const std::shared_ptr<const ModelSummary> &model, con
     if (!m_nextTrials.empty())
         m_controller.setTrials(std::exchange(m_nextTrials, {}));
     m_settings.addRecentModel(toQString(model->path));
-    const auto layer = std::ranges::find(model->layers, LayerStatus::Quantizable, &LayerInfo::status);
+    auto layer = std::ranges::find(model->layers, LayerStatus::Quantizable, &LayerInfo::status);
+    if (layer == model->layers.end())   // codes can be looked at
+        layer = std::ranges::find_if(model->layers, [](const LayerInfo &info) { return info.storedWeight.has_value(); });
     if (!m_nextLayer.isEmpty() && m_document.layer(m_nextLayer.toStdString()))
         m_document.setSelection({m_nextLayer.toStdString()});
     else if (layer != model->layers.end())
