@@ -292,9 +292,13 @@ Result<ExportReport> writeAnew(const ExportInput &input, const std::string &path
     model.producerVersion = input.producerVersion;
     model.metadata["bitwright.assignment"] = configToJson(input.assignment).dump();
     context.progress("exporting", 1, 3);
-    const std::string bytes = onnx::serialize(model);
-    if (bytes.size() >= std::size_t(1) << 31)
-        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; export fewer float weights");
+    constexpr std::size_t kLargest = std::size_t(1) << 31;
+    std::size_t weights = 0;
+    for (const onnx::Tensor &tensor : model.graph.initializers)
+        weights += tensor.bytes().size();
+    const std::string bytes = weights < kLargest ? onnx::serialize(model) : std::string();   // not put together in vain
+    if (weights >= kLargest || bytes.size() >= kLargest)
+        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; quantize more of the weights");
     if (context.stopped())
         return cancelled();
     BW_CHECK(writeChecked(path, bytes, [&](const std::string &temporary) { return readBack(temporary, model); }));

@@ -482,8 +482,8 @@ Result<ExportReport> editOnnx(const ExportInput &input, const std::string &path,
     baseOpset(plans, widened);
     std::ranges::copy_if(widened, std::back_inserter(report.notes), [](const std::string &note) { return !note.starts_with("operator set"); });
     context.progress("exporting", 1, 3);
-    const auto tooLarge = [&] {
-        return fail(ErrorKind::Unsupported, path + ", the file would pass the 2 GB that ONNX allows; quantize more of the weights");
+    const auto tooLarge = [&] {   // Invalid: a file that is written anew would be as large
+        return fail(ErrorKind::Invalid, path + ", the file would pass the 2 GB that ONNX allows; quantize more of the weights");
     };
     constexpr std::size_t kLargest = std::size_t(1) << 31;
     std::size_t added = 0;
