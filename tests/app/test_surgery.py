@@ -2,9 +2,7 @@
 """Structured pruning and surgery by the command line, judged by PyTorch: the smaller file opens with torch.export.load and
 answers what the masked network answers, on the sample networks in both formats and on other topologies."""
 import json
-import os
 import pathlib
-import subprocess
 import tempfile
 
 import numpy as np
@@ -12,18 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-CLI = os.environ["BITWRIGHT_CLI"]
-SAMPLES = pathlib.Path(os.environ["BITWRIGHT_SOURCE_DIR"]) / "sample_models"
+from cli_case import SAMPLES as FOLDER, call, document
 
-
-def call(*words, code=0):
-    done = subprocess.run([CLI, *map(str, words), "--threads", "1", "--quiet"], capture_output=True, text=True, timeout=200)
-    assert done.returncode == code, (words, done.returncode, done.stderr)
-    return done
-
-
-def document(*words):
-    return json.loads(call(*words, "--json").stdout)
+SAMPLES = pathlib.Path(FOLDER)
 
 
 class PreActivation(nn.Module):

@@ -20,6 +20,33 @@ using nlohmann::json;
 
 constexpr std::chrono::seconds kStartPatience{180}, kRunPatience{300};
 
+// One line of JSON when it has started: {"version": …}, {"missing": why} where it lacks its library, {"refused": why} where
+// that does not take the file. Then a line for each line of orders, {"failed": why} where one cannot be done.
+constexpr const char *kBefore = R"python(
+import ctypes, json, sys, warnings
+warnings.simplefilter("ignore")
+out = sys.stdout
+sys.stdout = sys.stderr
+def say(**answer):
+    print(json.dumps(answer), file=out, flush=True)
+def refuse(problem):
+    say(refused=str(problem))
+    sys.exit(0)
+)python";
+constexpr const char *kBehind = R"python(
+try:
+    version = load(sys.argv[1:])
+except Exception as problem:
+    say(missing=str(problem))
+    sys.exit(0)
+say(version=version)
+for line in sys.stdin:
+    try:
+        say(**answer(json.loads(line)))
+    except Exception as problem:
+        say(failed=str(problem))
+)python";
+
 std::string text(const json &answer, const char *key)
 {
     return answer.is_object() && answer.contains(key) && answer[key].is_string() ? firstLine(answer[key].get<std::string>().c_str()) : std::string();
@@ -45,7 +72,7 @@ Status ChildPython::start(const std::vector<std::string> &arguments, const JobCo
     if (!m_folder.valid())
         return fail(ErrorKind::Io, "temporary folder, it cannot be made; set TMPDIR to a folder that can be written");
     const std::string python = pythonProgram();
-    std::vector<std::string> command{python, "-c", m_script.code};
+    std::vector<std::string> command{python, "-c", std::string(kBefore) + m_script.code + kBehind};
     command.insert(command.end(), arguments.begin(), arguments.end());
     if (auto started = m_child.start(command); !started)
         return fail(ErrorKind::Unsupported, started.error().message);

@@ -15,12 +15,12 @@ namespace bitwright {
 /// The Python that runs files: BITWRIGHT_PYTHON, else that of the build's virtual environment, else python3.
 std::string pythonProgram();
 
-/// A program for a child Python. It says one line of JSON when it has started: {"version": …}, {"missing": why} where it
-/// lacks its library, {"refused": why} where that library does not take the file. Then it answers each line of orders
-/// with one line: an object, {"failed": why} where the order cannot be done.
+/// A program for a child Python: two functions in Python. `load(arguments)` imports its library, loads the file and gives
+/// the library's version; it calls `refuse` instead of letting an error of the file through. `answer(order)` gives a
+/// dictionary for a dictionary. json, sys, ctypes and warnings are there.
 struct PythonScript {
     const char *title;      ///< the library, as errors and reports name it
-    const char *code;
+    const char *code;       ///< load and answer
     const char *remedy;     ///< what to do about a refused file
 };
 

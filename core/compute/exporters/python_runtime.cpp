@@ -14,95 +14,76 @@ using nlohmann::json;
 // Arguments: the file, the same file with what layers read among its outputs (or nothing), threads. Needs numpy and
 // onnxruntime, nothing else.
 constexpr PythonScript kOnnxRuntime{"ONNX Runtime", R"python(
-import json, sys
-def say(**answer):
-    print(json.dumps(answer), flush=True)
-try:
+def load(arguments):
+    global np, ort, session, probe
     import numpy as np
     import onnxruntime as ort
-except Exception as problem:
-    say(missing=str(problem))
-    sys.exit(0)
-plain, probed, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
-try:
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = int(arguments[2])
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    def load(path):
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    session = load(plain)
-    probe = load(probed) if probed else None
-except Exception as problem:
-    say(refused=str(problem))
-    sys.exit(0)
-say(version=ort.__version__)
-types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
-         "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
-for line in sys.stdin:
     try:
-        order = json.loads(line)
-        feeds = {}
-        for info, given in zip(session.get_inputs(), order["inputs"]):
-            array = np.fromfile(given["file"], dtype=given["dtype"]).reshape(given["shape"])
-            feeds[info.name] = array.astype(types.get(info.type, array.dtype), copy=False)
-        result = session.run([session.get_outputs()[0].name], feeds)[0]
-        np.ascontiguousarray(result, dtype=np.float32).tofile(order["output"])
-        shapes = []
-        if probe is not None and order["probes"]:
-            values = probe.run([entry["name"] for entry in order["probes"]], feeds)
-            for entry, value in zip(order["probes"], values):
-                scale = np.float32(entry["scale"])
-                steps = np.rint(value / scale).astype(np.int32) if scale else np.ascontiguousarray(value, np.float32).view(np.int32)
-                steps.tofile(entry["file"])
-                shapes.append(list(value.shape))
-        say(shape=list(result.shape), probes=shapes)
+        session, probe = (ort.InferenceSession(path, options, providers=["CPUExecutionProvider"]) if path else None for path in arguments[:2])
     except Exception as problem:
-        say(failed=str(problem))
+        refuse(problem)
+    return ort.__version__
+def answer(order):
+    types = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16, "tensor(bool)": np.bool_,
+             "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(int8)": np.int8, "tensor(uint8)": np.uint8}
+    feeds = {}
+    for info, given in zip(session.get_inputs(), order["inputs"]):
+        array = np.fromfile(given["file"], dtype=given["dtype"]).reshape(given["shape"])
+        feeds[info.name] = array.astype(types.get(info.type, array.dtype), copy=False)
+    result = session.run([session.get_outputs()[0].name], feeds)[0]
+    np.ascontiguousarray(result, dtype=np.float32).tofile(order["output"])
+    shapes = []
+    if probe is not None and order["probes"]:
+        values = probe.run([entry["name"] for entry in order["probes"]], feeds)
+        for entry, value in zip(order["probes"], values):
+            scale = np.float32(entry["scale"])
+            steps = np.rint(value / scale).astype(np.int32) if scale else np.ascontiguousarray(value, np.float32).view(np.int32)
+            steps.tofile(entry["file"])
+            shapes.append(list(value.shape))
+    return {"shape": list(result.shape), "probes": shapes}
 )python", "export with other bits or report it"};
 
 // Arguments: the file, threads. Needs torch alone.
 constexpr PythonScript kPyTorch{"PyTorch", R"python(
-import ctypes, json, sys, warnings
-warnings.simplefilter("ignore")
-out = sys.stdout
-sys.stdout = sys.stderr
-def say(**answer):
-    print(json.dumps(answer), file=out, flush=True)
-try:
+def load(arguments):
+    global torch, tree_leaves, tree_unflatten, network, spec, fixed
     import torch
+    from torch.export.graph_signature import ConstantArgument, InputKind
     from torch.utils._pytree import tree_leaves, tree_unflatten
-except Exception as problem:
-    say(missing=str(problem))
-    sys.exit(0)
-try:
-    torch.set_num_threads(int(sys.argv[2]))
-    program = torch.export.load(sys.argv[1])
-    network, spec = program.module(), program.call_spec.in_spec
-except Exception as problem:
-    say(refused=str(problem))
-    sys.exit(0)
-say(version=torch.__version__)
-for line in sys.stdin:
+    torch.set_num_threads(int(arguments[1]))
     try:
-        order = json.loads(line)
-        leaves = []
-        for given in order["inputs"]:
-            with open(given["file"], "rb") as file:
-                raw = bytearray(file.read())
-            tensor = torch.frombuffer(raw, dtype=getattr(torch, given["dtype"])).reshape(given["shape"])
-            leaves.append(tensor.item() if given["number"] else tensor)
-        # Lists, tuples and dictionaries are put together as the program wants them.
-        arguments, named = tree_unflatten(leaves, spec) if spec and spec.num_leaves == len(leaves) else (leaves, {})
-        with torch.no_grad():
-            first = tree_leaves(network(*arguments, **named))[0]
-        result = torch.as_tensor(first).detach().to(torch.float32).contiguous()
-        with open(order["output"], "wb") as file:
-            file.write(ctypes.string_at(result.data_ptr(), result.numel() * 4) if result.numel() else b"")
-        say(shape=list(result.shape), probes=[])
+        program = torch.export.load(arguments[0])
+        network, spec = program.module(), program.call_spec.in_spec
+        # What the program was made for: numbers and words that are no inputs of ours.
+        inputs = [each.arg for each in program.graph_signature.input_specs if each.kind == InputKind.USER_INPUT]
+        fixed = {i: each.value for i, each in enumerate(inputs) if isinstance(each, ConstantArgument)}
     except Exception as problem:
-        say(failed=str(problem))
+        refuse(problem)
+    return torch.__version__
+def answer(order):
+    leaves = []
+    for given in order["inputs"]:
+        with open(given["file"], "rb") as file:
+            raw = bytearray(file.read())
+        dtype = getattr(torch, given["dtype"])
+        tensor = (torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)).reshape(given["shape"])
+        leaves.append(tensor.item() if given["number"] else tensor)
+    if spec and len(leaves) + len(fixed) == spec.num_leaves:
+        for place, value in sorted(fixed.items()):
+            leaves.insert(place, value)
+    # Lists, tuples and dictionaries are put together as the program wants them.
+    arguments, named = tree_unflatten(leaves, spec) if spec and spec.num_leaves == len(leaves) else (leaves, {})
+    with torch.no_grad():
+        first = tree_leaves(network(*arguments, **named))[0]
+    result = torch.as_tensor(first).detach().to(torch.float32).contiguous()
+    with open(order["output"], "wb") as file:
+        file.write(ctypes.string_at(result.data_ptr(), result.numel() * 4) if result.numel() else b"")
+    return {"shape": list(result.shape), "probes": []}
 )python", "export it again or report it"};
 
 class PythonRuntime final : public Runtime {

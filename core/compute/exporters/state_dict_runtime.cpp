@@ -18,44 +18,31 @@ using nlohmann::json;
 // Argument: the file. An order names a file for the raw numbers of all tensors, one after the other; the answer lists
 // them. Needs torch alone.
 constexpr PythonScript kTorchLoad{"PyTorch", R"python(
-import ctypes, json, sys, warnings
-warnings.simplefilter("ignore")
-out = sys.stdout
-sys.stdout = sys.stderr
-def say(**answer):
-    print(json.dumps(answer), file=out, flush=True)
-try:
+def load(arguments):
+    global torch, state
     import torch
-except Exception as problem:
-    say(missing=str(problem))
-    sys.exit(0)
-try:
-    state = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
-    for wrapper in ("state_dict", "model", "model_state_dict", "module"):
-        if isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-except Exception as problem:
-    say(refused=str(problem))
-    sys.exit(0)
-say(version=torch.__version__)
+    try:
+        state = torch.load(arguments[0], map_location="cpu", weights_only=True)
+        for wrapper in ("state_dict", "model", "model_state_dict", "module"):
+            if isinstance(state.get(wrapper), dict):
+                state = state[wrapper]
+    except Exception as problem:
+        refuse(problem)
+    return torch.__version__
 def tensors(value, name):
     if isinstance(value, torch.Tensor):
         yield name, value.detach().contiguous()
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield from tensors(inner, name + "." + str(key) if name else str(key))
-for line in sys.stdin:
-    try:
-        order = json.loads(line)
-        listed = []
-        with open(order["output"], "wb") as file:
-            for name, tensor in tensors(state, ""):
-                if tensor.numel():
-                    file.write(ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size()))
-                listed.append([name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)])
-        say(tensors=listed)
-    except Exception as problem:
-        say(failed=str(problem))
+def answer(order):
+    listed = []
+    with open(order["output"], "wb") as file:
+        for name, tensor in tensors(state, ""):
+            if tensor.numel():
+                file.write(ctypes.string_at(tensor.data_ptr(), tensor.numel() * tensor.element_size()))
+            listed.append([name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)])
+    return {"tensors": listed}
 )python", "export it again or report it"};
 
 const std::map<std::string, at::ScalarType> &types()
