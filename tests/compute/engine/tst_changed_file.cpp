@@ -42,6 +42,7 @@ private Q_SLOTS:
     void saysItAndOpensAgain()
     {
         QFETCH(bool, shorten);
+        m_ended.clear();   // another engine counts its jobs from 1 again
         QTemporaryDir folder;
         const QString path = folder.filePath(QStringLiteral("model.pt2"));
         const QString source = QString::fromStdString(samplePath("resnet20.pt2"));

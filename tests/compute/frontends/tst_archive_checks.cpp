@@ -6,6 +6,7 @@
 #include "frontends/weights_file.h"
 #include "sample_networks.h"
 
+#include <QtCore/QDir>
 #include <QtCore/QTemporaryDir>
 #include <QtTest/QtTest>
 
@@ -106,6 +107,26 @@ private Q_SLOTS:
         QVERIFY(!deep && deep.error().message.find("deeper") != std::string::npos);
         QVERIFY(!checkPickle("\x80\x02\x85.", storageOf(0)));
         QVERIFY(!checkPickle("", storageOf(0)));
+    }
+
+    /// A network is run on samples when it is opened: what it calls must not reach other files.
+    void touchesNoFiles_data()
+    {
+        QTest::addColumn<QString>("file");
+        QTest::newRow("TorchScript") << QStringLiteral("torchscript-writes-a-file");
+        QTest::newRow("pt2") << QStringLiteral("pt2-file-from-disk");
+    }
+    void touchesNoFiles()
+    {
+        QFETCH(QString, file);
+        const QTemporaryDir folder;
+        const QString before = QDir::currentPath();
+        QVERIFY(QDir::setCurrent(folder.path()));
+        const auto graph = loadGraph(BITWRIGHT_TEST_DATA "/compute/frontends/corpus/" + file.toStdString());
+        QVERIFY(QDir::setCurrent(before));
+        QVERIFY(!graph);
+        QVERIFY2(graph.error().kind == ErrorKind::Unsupported, graph.error().message.c_str());
+        QVERIFY(QDir(folder.path()).isEmpty());
     }
 
     void tensorsLieInTheirStorage()
