@@ -60,7 +60,7 @@ int runWork(const Work &work, const CommonOptions &options)
         return sayError("interrupted; what was finished is saved", kInterrupted);
     if (!output)
         return sayError(output.error().message, kFailed);
-    const auto text = options.json ? prettyJson(output->json, output->firstKeys) : output->text;
+    const auto text = options.json ? prettyJson(output->json, output->firstKeys) : printableLines(output->text);
     if (auto written = writeOutput(text); !written)
         return sayError(written.error().message, kFailed);
     return kDone;

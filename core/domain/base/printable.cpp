@@ -44,4 +44,17 @@ std::string printable(std::string_view text, std::size_t most)
     return line;
 }
 
+std::string printableLines(std::string_view text)
+{
+    std::string lines;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        lines += printable(text.substr(0, end), std::string::npos - 1);
+        if (end < text.size())
+            lines += '\n';
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return lines;
+}
+
 } // namespace bitwright

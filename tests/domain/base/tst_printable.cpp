@@ -28,6 +28,14 @@ private Q_SLOTS:
         QFETCH(QByteArray, line);
         QCOMPARE(QByteArray::fromStdString(printable(std::string_view(text.constData(), std::size_t(text.size())))), line);
     }
+    void lines()
+    {
+        QCOMPARE(printableLines("a\x1b\nb\n\nc"), std::string("a\\x1b\nb\n\nc"));
+        QCOMPARE(printableLines("a\n"), std::string("a\n"));
+        QCOMPARE(printableLines(""), std::string());
+        const std::string wide(5000, 'x');
+        QCOMPARE(printableLines(wide), wide);
+    }
     void cuts()
     {
         QCOMPARE(printable("abcdef", 3), std::string("abc…"));
