@@ -11,8 +11,8 @@ namespace {
 /// From the bottom up: a room may include itself and those before it.
 const QStringList kDomainRooms{QStringLiteral("base"), QStringLiteral("stats"), QStringLiteral("grid"),
                                QStringLiteral("catalog"), QStringLiteral("network"), QStringLiteral("config"),
-                               QStringLiteral("cost"), QStringLiteral("trial"), QStringLiteral("report"),
-                               QStringLiteral("store"), QStringLiteral("session")};
+                               QStringLiteral("cost"), QStringLiteral("trial"), QStringLiteral("store"),
+                               QStringLiteral("session"), QStringLiteral("report")};
 const QStringList kComputeRooms{QStringLiteral("tensor"), QStringLiteral("graph"), QStringLiteral("frontends"),
                                 QStringLiteral("data"), QStringLiteral("prune"), QStringLiteral("quant"),
                                 QStringLiteral("simulate"), QStringLiteral("train"), QStringLiteral("search"),

@@ -40,6 +40,15 @@ QString bitsText(const QuantSpec *spec)
     return !spec || spec->isFloat() ? QStringLiteral("32") : QString::number(spec->bits);
 }
 
+constexpr int kLayerCharacters = 26;   // of the names; longer ones are a drag away
+
+Qt::Alignment alignmentOf(int column)
+{
+    const bool words = column == ExportModel::Layer || column == ExportModel::Encoding;
+    const bool bits = column == ExportModel::WeightBits || column == ExportModel::ActivationBits;
+    return (words ? Qt::AlignLeft : bits ? Qt::AlignHCenter : Qt::AlignRight) | Qt::AlignVCenter;
+}
+
 } // namespace
 
 ExportModel::ExportModel(Document &document, QObject *parent) : QAbstractTableModel(parent), m_document(document)
@@ -110,7 +119,7 @@ QVariant ExportModel::data(const QModelIndex &index, int role) const
     if (!checkIndex(index, CheckIndexOption::IndexIsValid))
         return {};
     if (role == Qt::TextAlignmentRole)
-        return index.column() == Layer || index.column() == Encoding ? QVariant() : QVariant(Qt::AlignRight | Qt::AlignVCenter);
+        return QVariant(alignmentOf(index.column()));
     if (role != Qt::DisplayRole && role != Qt::ToolTipRole)
         return {};
     const std::string &name = m_layers[std::size_t(index.row())];
@@ -136,7 +145,7 @@ QVariant ExportModel::data(const QModelIndex &index, int role) const
 QVariant ExportModel::headerData(int section, Qt::Orientation orientation, int role) const
 {
     if (orientation == Qt::Horizontal && role == Qt::TextAlignmentRole)
-        return QVariant((section == Layer || section == Encoding ? Qt::AlignLeft : Qt::AlignRight) | Qt::AlignVCenter);
+        return QVariant(alignmentOf(section));
     if (orientation != Qt::Horizontal || (role != Qt::DisplayRole && role != Qt::ToolTipRole))
         return {};
     const bool tip = role == Qt::ToolTipRole;
@@ -240,10 +249,9 @@ void ExportDialog::makeTable()
     m_table->setTabKeyNavigation(false);
     m_table->verticalHeader()->hide();
     m_table->verticalHeader()->setDefaultSectionSize(fontMetrics().height() + 8);
-    m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Layer, QHeaderView::Stretch);
     m_table->horizontalHeader()->setHighlightSections(false);
-    for (int column = 1; column < ExportModel::ColumnCount; ++column)
-        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * (column == ExportModel::Encoding ? 34 : 8),
+    for (int column = 0; column < ExportModel::ColumnCount; ++column)
+        m_table->setColumnWidth(column, std::max(fontMetrics().averageCharWidth() * (column == ExportModel::Layer ? kLayerCharacters : 8),
                                                  m_table->horizontalHeader()->sectionSizeHint(column) + 8));
     addCopyActions(m_table, QStringLiteral("export"));
 }
@@ -327,6 +335,11 @@ void ExportDialog::followFormat()
     m_about->setToolTip(m_about->text());
     m_form->setRowVisible(m_verify, !chosen->document);
     m_form->setRowVisible(m_pdf, chosen->document);
+    // What has the most to say takes the room that is left.
+    m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Layer, chosen->document ? QHeaderView::Stretch : QHeaderView::Interactive);
+    m_table->horizontalHeader()->setSectionResizeMode(ExportModel::Encoding, chosen->document ? QHeaderView::Interactive : QHeaderView::Stretch);
+    if (!chosen->document)
+        m_table->setColumnWidth(ExportModel::Layer, fontMetrics().averageCharWidth() * kLayerCharacters);
     for (const int column : {ExportModel::Encoding, ExportModel::MaxDifference, ExportModel::DifferingLevels})
         m_table->setColumnHidden(column, chosen->document);
     showPlan();
@@ -401,8 +414,8 @@ bool ExportDialog::mayWrite()
     if (there.isEmpty() || m_mayReplace == files())
         return true;
     m_mayReplace = files();
-    setVerdict(counted(there.size(), tr("%2 is there already. Press Replace to write over it."), tr("%2 are there already. Press Replace to write over them."))
-                   .arg(there.join(tr(" and "))), signalColours(palette()).warning);
+    const QString asked = there.size() == 1 ? tr("%1 is there already. Press Replace to write over it.") : tr("%1 are there already. Press Replace to write over them.");
+    setVerdict(asked.arg(there.join(tr(" and "))), signalColours(palette()).warning);
     updateState();
     return false;
 }
@@ -516,7 +529,8 @@ void ExportDialog::showWritten(const ExportReady &result)
         return;
     }
     if (!result.verified) {
-        setVerdict(tr("Written; not compared."), palette().color(QPalette::WindowText));
+        setVerdict(m_verify->isChecked() && !m_controller.results().data ? tr("Written; not compared, because no data is open to run it on.") : tr("Written; not compared."),
+                   palette().color(QPalette::WindowText));
         return;
     }
     if (const ExportFormat *chosen = format(); chosen && !chosen->capabilities.operators && !chosen->capabilities.activations) {

@@ -16,7 +16,7 @@ namespace {
 
 const QColor kText(0x1c, 0x20, 0x24), kDim(0x5d, 0x66, 0x70), kLine(0xd9, 0xde, 0xe3);
 constexpr double kFooter = 22, kCellGap = 6, kRowGap = 3;
-constexpr double kTableSize = 7, kFactSize = 9, kFactName = 92;
+constexpr double kTableSize = 7, kLeastTableSize = 5.5, kLeastColumn = 24, kFactSize = 9, kFactName = 92;
 /// A text of more characters would fill pages by itself; nobody reads it there.
 constexpr qsizetype kMostCharacters = 1200;
 
@@ -139,10 +139,9 @@ void PdfPages::fact(const QString &name, const QString &words)
     m_y += block.height / m_scale + 2;
 }
 
-/// What each column asks for; what is missing is taken from the widest ones.
-std::vector<double> PdfPages::columnWidths(const std::vector<PdfColumn> &columns, const std::vector<QStringList> &rows) const
+std::vector<double> PdfPages::wantedWidths(const std::vector<PdfColumn> &columns, const std::vector<QStringList> &rows, double size) const
 {
-    const QFontMetricsF plain(font(kTableSize), &m_writer), bold(font(kTableSize, true), &m_writer);
+    const QFontMetricsF plain(font(size), &m_writer), bold(font(size, true), &m_writer);
     std::vector<double> widths;
     for (std::size_t i = 0; i < columns.size(); ++i) {
         double wanted = bold.horizontalAdvance(columns[i].title);
@@ -150,18 +149,28 @@ std::vector<double> PdfPages::columnWidths(const std::vector<PdfColumn> &columns
             wanted = std::max(wanted, plain.horizontalAdvance(printable(cells[qsizetype(i)])));
         widths.push_back(wanted / m_scale + kCellGap + 1);
     }
+    return widths;
+}
+
+/// Numbers keep what they ask for; what is missing is taken from the widest of the others, what is left goes to the first.
+std::vector<double> PdfPages::fitted(std::vector<double> widths, const std::vector<PdfColumn> &columns) const
+{
     double low = 0, high = m_width;   // the cap under which they fit, between these
+    const auto capped = [&](double cap) {
+        std::vector<double> each = widths;
+        for (std::size_t i = 0; i < each.size(); ++i)
+            each[i] = columns[i].right ? each[i] : std::min(each[i], std::max(cap, kLeastColumn));
+        return each;
+    };
+    const auto sum = [](const std::vector<double> &each) { return std::accumulate(each.begin(), each.end(), 0.0); };
     for (int step = 0; step < 40; ++step) {
         const double cap = (low + high) / 2;
-        const double sum = std::accumulate(widths.begin(), widths.end(), 0.0, [&](double s, double width) { return s + std::min(width, cap); });
-        (sum > m_width ? high : low) = cap;
+        (sum(capped(cap)) > m_width ? high : low) = cap;
     }
-    for (double &width : widths)
-        width = std::min(width, low);
-    // What is left over goes to the names.
-    if (!widths.empty())
-        widths[0] += std::max(0.0, m_width - std::accumulate(widths.begin(), widths.end(), 0.0));
-    return widths;
+    std::vector<double> fit = capped(low);
+    if (!fit.empty())
+        fit[0] += std::max(0.0, m_width - sum(fit));
+    return fit;
 }
 
 void PdfPages::rule()
@@ -192,11 +201,17 @@ void PdfPages::row(const std::vector<PdfColumn> &columns, const std::vector<doub
 
 bool PdfPages::table(const std::vector<PdfColumn> &columns, const std::vector<QStringList> &rows, const std::function<bool()> &stopped)
 {
-    const std::vector<double> widths = columnWidths(columns, rows);
+    // A little smaller before anything is broken into lines.
+    std::vector<double> wanted = wantedWidths(columns, rows, kTableSize);
+    const double sum = std::accumulate(wanted.begin(), wanted.end(), 0.0);
+    const double size = std::clamp(kTableSize * m_width / std::max(sum, 1.0) * 0.98, kLeastTableSize, kTableSize);
+    if (size < kTableSize)
+        wanted = wantedWidths(columns, rows, size);
+    const std::vector<double> widths = fitted(wanted, columns);
     QStringList titles;
     for (const PdfColumn &column : columns)
         titles << column.title;
-    const QFont plain = font(kTableSize), bold = font(kTableSize, true);
+    const QFont plain = font(size), bold = font(size, true);
     row(columns, widths, titles, bold, kDim);
     m_header = [&, this] { row(columns, widths, titles, bold, kDim); };
     bool whole = true;

@@ -56,7 +56,10 @@ private:
     /// Lines of one text, laid out for a width in device units.
     struct Block;
     [[nodiscard]] double device(double points) const { return points * m_scale; }
-    [[nodiscard]] std::vector<double> columnWidths(const std::vector<PdfColumn> &columns, const std::vector<QStringList> &rows) const;
+    /// What each column asks for at this font size.
+    [[nodiscard]] std::vector<double> wantedWidths(const std::vector<PdfColumn> &columns, const std::vector<QStringList> &rows, double size) const;
+    /// The same cut and filled up to the page's width.
+    [[nodiscard]] std::vector<double> fitted(std::vector<double> widths, const std::vector<PdfColumn> &columns) const;
     void row(const std::vector<PdfColumn> &columns, const std::vector<double> &widths, const QStringList &cells, const QFont &font, const QColor &colour);
     void rule();
 

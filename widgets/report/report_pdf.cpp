@@ -84,7 +84,7 @@ bool plots(PdfPages &pages, const ReportContent &content, const std::function<bo
                 pages.need(whole);
             const double x = column * (width + kBetween);
             pages.line(toQString(layer.name), PdfPages::font(9, true), kText, x, 0, width);
-            pages.picture(histogramSvg(plot), x, kName, width, height);
+            pages.picture(histogramSvg(plot, 8), x, kName, width, height);
             pages.line(toQString(plotCaption(plot)), PdfPages::font(7.5), kDim, x, kName + height, width);
             if (column == 1)
                 pages.advance(whole);

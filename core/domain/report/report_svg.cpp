@@ -16,9 +16,9 @@ constexpr const char *kDim = "#5d6670", *kLine = "#d9dee3", *kBar = "#9db4c8", *
 constexpr std::size_t kMostLines = 64;
 
 /// Text of the pictures, with the same size in every reader.
-std::string label(double x, double y, const char *anchor, const std::string &text)
+std::string label(double x, double y, const char *anchor, const std::string &text, int fontSize = 11)
 {
-    return filled("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" font-size=\"11\" fill=\"{}\">{}</text>", x, y, anchor, kDim, text);
+    return filled("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" font-size=\"{}\" fill=\"{}\">{}</text>", x, y, anchor, fontSize, kDim, text);
 }
 
 bool isFinite(const TrialRecord &trial)
@@ -53,7 +53,7 @@ Axes axesOf(const std::vector<const TrialRecord *> &shown)
 
 } // namespace
 
-std::string histogramSvg(const ReportPlot &plot)
+std::string histogramSvg(const ReportPlot &plot, int fontSize)
 {
     constexpr double kWidth = kHistogramWidth, kBase = 68;
     std::string out = filled("<svg viewBox=\"0 0 {} {}\" role=\"img\">", kHistogramWidth, kHistogramHeight);
@@ -78,7 +78,7 @@ std::string histogramSvg(const ReportPlot &plot)
     if (!lines.empty())
         out += filled("<path class=\"levels\" fill=\"none\" stroke=\"{}\" stroke-width=\"0.8\" d=\"{}\"/>", kLevel, lines);
     out += filled("<path class=\"axis\" fill=\"none\" stroke=\"{}\" d=\"M0 {}H{}\"/>", kLine, kBase, kWidth);
-    return out + label(0, 80, "start", filled("{:.3g}", lo)) + label(kWidth, 80, "end", filled("{:.3g}", hi)) + "</svg>";
+    return out + label(0, 80, "start", filled("{:.3g}", lo), fontSize) + label(kWidth, 80, "end", filled("{:.3g}", hi), fontSize) + "</svg>";
 }
 
 std::string tradeOffSvg(const ReportContent &content)

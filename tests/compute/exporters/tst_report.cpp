@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include "cost/size_model.h"
 #include "engine/export_model.h"
 #include "exporters/report.h"
 #include "report/report_html.h"

@@ -96,13 +96,13 @@ private Q_SLOTS:
     void printsTheAssignmentShort()
     {
         bool shortened = true;
-        QCOMPARE(printableAssignment(R"({"a":[1,2],"b":{}})", shortened), std::string(R"({"a": [1, 2], "b": {}})"));
-        QCOMPARE(printableAssignment(R"({"a":{"b":{"c":1}},"d":2})", shortened), std::string("{\n  \"a\": {\n    \"b\": {\"c\": 1}\n  },\n  \"d\": 2\n}"));
+        QCOMPARE(printableAssignment("{\"a\":[1,2],\"b\":{}}", shortened), std::string("{\"a\": [1, 2], \"b\": {}}"));
+        QCOMPARE(printableAssignment("{\"a\":{\"b\":{\"c\":1}},\"d\":2}", shortened), std::string("{\n  \"a\": {\n    \"b\": {\"c\": 1}\n  },\n  \"d\": 2\n}"));
         QVERIFY(!shortened);
         std::string many = "[0";
         for (int i = 1; i < 1000; ++i)
             many += "," + std::to_string(i);
-        const std::string printed = printableAssignment(R"({"scale":)" + many + R"(],"mask":")" + std::string(5000, 'A') + "\"}", shortened);
+        const std::string printed = printableAssignment("{\"scale\":" + many + "],\"mask\":\"" + std::string(5000, 'A') + "\"}", shortened);
         QVERIFY(shortened);
         QVERIFY2(printed.size() < 500, printed.c_str());
         QVERIFY2(printed.find("1000 in all") != std::string::npos && printed.find("5000 characters in all") != std::string::npos, printed.c_str());
