@@ -268,6 +268,9 @@ Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
     if (!m_written.insert(name).second)
         return {};   // shared with a layer that was written before
     const Parameter *before = m_original.parameter(name);
+    if (before && value.empty())
+        return fail(ErrorKind::Unsupported, "weight " + name + " lies in the file as the codes of its operator (MatMulNBits), which takes no others; leave that "
+                                                                "layer as the file has it or choose another format");
     if (value.empty() || !before || before->tensor.sizes() != parameter.tensor.sizes())
         return fail(ErrorKind::Unsupported, "weight " + name + " is not the file's");
     BW_ASSIGN(const Place place, placeOf(parameter));
