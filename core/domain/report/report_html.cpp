@@ -20,7 +20,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem}dt{color:
 th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line)}th{color:var(--dim);font-weight:600}
 .n{text-align:right}figure{display:inline-block;margin:0 1.5rem .6rem 0;width:260px;vertical-align:top}svg{width:100%}.plot{max-width:640px}
 svg text{fill:var(--dim);font-size:11px}figcaption{color:var(--dim);font-size:.8rem}.bars{fill:var(--bar)}
-.levels{stroke:var(--level);stroke-width:.8;fill:none}.axis,.grid{stroke:var(--line);fill:none}.whisker{stroke:var(--dim)}.dot{fill:var(--level)}.here{stroke:var(--level)}
+.levels{stroke:var(--level);fill:none}.axis,.grid{stroke:var(--line);fill:none}.whisker{stroke:var(--dim)}.dot{fill:var(--level)}.here{stroke:var(--level)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}
 </style>
 )";

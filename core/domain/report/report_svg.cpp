@@ -14,6 +14,8 @@ namespace {
 constexpr const char *kDim = "#5d6670", *kLine = "#d9dee3", *kBar = "#9db4c8", *kLevel = "#c2410c";
 /// More lines than this would be one grey area: the ends say enough.
 constexpr std::size_t kMostLines = 64;
+/// From here on they are thin, or they would hide the bars.
+constexpr std::size_t kManyLines = 24;
 
 /// Text of the pictures, with the same size in every reader.
 std::string label(double x, double y, const char *anchor, const std::string &text, int fontSize = 11)
@@ -76,7 +78,8 @@ std::string histogramSvg(const ReportPlot &plot, int fontSize)
         if (plot.levels.size() <= kMostLines || i == 0 || i + 1 == plot.levels.size())
             lines += filled("M{:.1f} 2V{}", std::clamp(x(plot.levels[i]), 0.5, kWidth - 0.5), kBase);
     if (!lines.empty())
-        out += filled("<path class=\"levels\" fill=\"none\" stroke=\"{}\" stroke-width=\"0.8\" d=\"{}\"/>", kLevel, lines);
+        out += filled("<path class=\"levels\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" d=\"{}\"/>", kLevel,
+                      plot.levels.size() > kManyLines ? "0.35" : "0.8", lines);
     out += filled("<path class=\"axis\" fill=\"none\" stroke=\"{}\" d=\"M0 {}H{}\"/>", kLine, kBase, kWidth);
     return out + label(0, 80, "start", filled("{:.3g}", lo), fontSize) + label(kWidth, 80, "end", filled("{:.3g}", hi), fontSize) + "</svg>";
 }
