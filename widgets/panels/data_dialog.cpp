@@ -38,6 +38,7 @@ QSpinBox *makeCount(const QString &name, const QString &none, const QString &tip
 /// Typing is not looked at letter by letter.
 constexpr int kPreviewDelayMs = 300;
 constexpr qint64 kRandomCount = 256;
+constexpr int kEditorWidth = 480, kSamplesWidth = 500;
 
 QLineEdit *makeLine(const QString &name, const QString &placeholder, const QString &tip)
 {
@@ -177,9 +178,9 @@ void DataSpecEditor::browse()
     dialog->open();
 }
 
-DataSpec DataSpecEditor::spec() const
+DataFields DataSpecEditor::spec() const
 {
-    DataSpec spec;
+    DataFields spec;
     spec.kind = m_kind->currentData().toString();
     if (spec.kind.isEmpty())
         return spec;
@@ -204,7 +205,7 @@ DataSpec DataSpecEditor::spec() const
     return spec;
 }
 
-void DataSpecEditor::setSpec(const DataSpec &spec)
+void DataSpecEditor::setSpec(const DataFields &spec)
 {
     m_kind->setCurrentIndex(std::max(0, m_kind->findData(spec.kind)));
     if (spec.kind == QStringLiteral("sample"))
@@ -248,6 +249,7 @@ DataDialog::DataDialog(EngineController &controller, QWidget *parent)
     splitter->setStretchFactor(0, 1);
     splitter->setStretchFactor(1, 1);
     splitter->setHandleWidth(14);
+    splitter->setSizes({kEditorWidth, kSamplesWidth});
     layout->addWidget(splitter, 1);
 
     m_preview->setTextInteractionFlags(Qt::TextSelectableByMouse);
@@ -270,7 +272,7 @@ DataDialog::DataDialog(EngineController &controller, QWidget *parent)
         m_controller.openData(selection());
         accept();
     });
-    resize(980, 600);
+    resize(1040, 640);
     setupPreview();
     update();
 }
@@ -290,16 +292,17 @@ QWidget *DataDialog::setupInputs()
     QStringList lines;
     for (std::size_t i = 0; i < std::min(kMostLines, inputs.size()); ++i) {
         const InputNeed &need = inputs[i];
-        QString line = tr("%1: %2, %3").arg(toQString(need.info.name), needText(need), need.info.dtype.empty() ? tr("type unknown") : toQString(need.info.dtype));
+        QString line = tr("%1: %2, %3").arg(toQString(need.info.name), inputText(need), need.info.dtype.empty() ? tr("type unknown") : toQString(need.info.dtype));
         if (need.isWhole() && need.high > 0 && !need.rangeGuessed)
             line += tr(", %1 to %2 (%3)").arg(need.low).arg(need.high - 1).arg(toQString(need.rangeFrom));
         if (need.shared)
             line += tr(", one for all samples");
-        lines << line;
+        lines << (inputs.size() > 1 ? QStringLiteral("   ") : QString()) + line;
     }
     if (inputs.size() > kMostLines)
         lines << tr("and %1 more").arg(inputs.size() - kMostLines);
     auto *label = new QLabel((inputs.size() == 1 ? tr("The network reads ") : tr("The network reads %1 inputs\n").arg(inputs.size())) + lines.join(QChar(u'\n')));
+    label->setContentsMargins(0, 0, 0, 6);
     label->setTextFormat(Qt::PlainText);
     label->setWordWrap(true);
     label->setTextInteractionFlags(Qt::TextSelectableByMouse);
@@ -317,7 +320,7 @@ QWidget *DataDialog::setupEditors()
     const auto &inputs = m_controller.results().inputs;
     for (std::size_t i = 0; i < m_editors.size(); ++i) {
         m_editors[i] = new DataSpecEditor(titles[i], inputs);
-        DataSpec spec = dataSpecFromText(toQString(specs[i]));
+        DataFields spec = dataSpecFromText(toQString(specs[i]));
         // Nothing is open: what can be had for any network is offered.
         if (i == 0 && data.empty() && !inputs.empty())
             spec = guessedRandomData(inputs);
@@ -345,7 +348,7 @@ void DataDialog::setupPreview()
 /// Looks at the data of the tab in front once nothing has been typed for a while.
 void DataDialog::askPreview()
 {
-    const DataSpec spec = m_editors[std::size_t(m_tabs->currentIndex())]->spec();
+    const DataFields spec = m_editors[std::size_t(m_tabs->currentIndex())]->spec();
     const std::string text = toText(spec).toStdString();
     if (text == m_previewed)
         return;
@@ -374,7 +377,7 @@ void DataDialog::update()
     QString problem;
     QStringList texts;
     for (const DataSpecEditor *editor : m_editors) {
-        const DataSpec spec = editor->spec();
+        const DataFields spec = editor->spec();
         const QString text = toText(spec);
         texts << (text.isEmpty() ? tr("none") : text);
         if (const QString why = dataSpecProblem(spec); !why.isEmpty() && problem.isEmpty())

@@ -28,8 +28,8 @@ class DataSpecEditor : public QWidget {
 public:
     /// `inputs` are the network's: random data asks for what they leave open, and kinds that cannot serve them are grey.
     explicit DataSpecEditor(const QString &purpose, const std::vector<InputNeed> &inputs = {}, QWidget *parent = nullptr);
-    [[nodiscard]] DataSpec spec() const;
-    void setSpec(const DataSpec &spec);
+    [[nodiscard]] DataFields spec() const;
+    void setSpec(const DataFields &spec);
 
 signals:
     void edited();

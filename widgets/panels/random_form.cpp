@@ -32,7 +32,7 @@ RandomForm::RandomForm(const std::vector<InputNeed> &inputs, QWidget *parent) : 
 {
     setAccessibleName(tr("Random data"));
     auto *grid = new QGridLayout(this);
-    grid->setContentsMargins(0, 0, 0, 0);
+    grid->setContentsMargins(0, 8, 0, 0);
     grid->setHorizontalSpacing(8);
     grid->setVerticalSpacing(6);
     grid->addWidget(muted(tr("Input")), 0, Name);
@@ -64,7 +64,7 @@ void RandomForm::addRow(const InputNeed &need, std::size_t index, QGridLayout *g
     row.name = toQString(dataNameOf(need.info.name, index));
     const int line = int(index) + 1;
     auto *name = new ElidedLabel(title);
-    name->setToolTip(tr("%1, %2, reads %3").arg(title, toQString(need.info.dtype), needText(need)));
+    name->setToolTip(tr("%1, %2, reads %3").arg(title, toQString(need.info.dtype), inputText(need)));
     grid->addWidget(name, line, Name);
     const bool rangeGuessed = need.isWhole() && (need.high <= 0 || need.rangeGuessed);
     if (need.isNumber() && !need.isFlag()) {
@@ -76,7 +76,7 @@ void RandomForm::addRow(const InputNeed &need, std::size_t index, QGridLayout *g
     } else if (isFree(need)) {
         row.formNeeded = !need.asked.empty() || !need.rankKnown;
         row.form = makeField(guessText(need), tr("Sizes of %1").arg(title), tr("sizes, like 1x3x224x224"),
-                             tr("The network reads %1: write a number for each size that is free, 1 for the batch").arg(needText(need)));
+                             tr("The network reads %1: write a number for each size that is free, 1 for the batch").arg(inputText(need)));
         grid->addWidget(row.form, line, Sizes);
     } else {
         grid->addWidget(new QLabel(need.isNumber() ? tr("true or false") : guessText(need).replace(QChar(u'x'), QStringLiteral(" × "))), line, Sizes);

@@ -15,7 +15,7 @@ constexpr qint64 kRandomSamples = 256;
 
 QString translate(const char *text)
 {
-    return QCoreApplication::translate("DataSpec", text);
+    return QCoreApplication::translate("DataFields", text);
 }
 
 bool isNumberList(const QString &text)
@@ -29,7 +29,7 @@ bool isNumberList(const QString &text)
     return true;
 }
 
-QStringList randomOptions(const DataSpec &spec)
+QStringList randomOptions(const DataFields &spec)
 {
     QStringList options;
     const auto add = [&options](const QString &key, const QString &value) { options << key + QChar(u'=') + value; };
@@ -52,7 +52,7 @@ QStringList randomOptions(const DataSpec &spec)
 
 } // namespace
 
-QString toText(const DataSpec &spec)
+QString toText(const DataFields &spec)
 {
     if (spec.kind.isEmpty())
         return {};
@@ -78,9 +78,9 @@ QString toText(const DataSpec &spec)
     return text;
 }
 
-DataSpec dataSpecFromText(const QString &text)
+DataFields dataSpecFromText(const QString &text)
 {
-    DataSpec spec;
+    DataFields spec;
     const QStringList parts = text.trimmed().split(QChar(u','));
     const qsizetype colon = parts.first().indexOf(QChar(u':'));
     spec.kind = colon < 0 ? parts.first() : parts.first().left(colon);
@@ -113,7 +113,7 @@ DataSpec dataSpecFromText(const QString &text)
     return spec;
 }
 
-QString needText(const InputNeed &need)
+QString inputText(const InputNeed &need)
 {
     if (!need.rankKnown)
         return translate("any shape");
@@ -134,9 +134,9 @@ QString guessText(const InputNeed &need)
     return sizes.join(QChar(u'x'));
 }
 
-DataSpec guessedRandomData(const std::vector<InputNeed> &inputs)
+DataFields guessedRandomData(const std::vector<InputNeed> &inputs)
 {
-    DataSpec spec;
+    DataFields spec;
     spec.kind = QStringLiteral("random");
     spec.count = kRandomSamples;
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -162,7 +162,7 @@ bool isRandomDataKnown(const std::vector<InputNeed> &inputs)
     return !inputs.empty() && guessedRandomData(inputs).wishes.isEmpty();
 }
 
-QString dataSpecProblem(const DataSpec &spec)
+QString dataSpecProblem(const DataFields &spec)
 {
     if (spec.kind == QStringLiteral("random")) {
         for (const auto &[name, value] : spec.wishes)

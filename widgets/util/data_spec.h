@@ -10,7 +10,7 @@
 namespace bitwright {
 
 /// The fields of a --data SPEC, `KIND:PATH[,option=value…]`, for the dialog. The engine reads the text itself.
-struct DataSpec {
+struct DataFields {
     QString kind;                 ///< idx, images, cifar, npz, npy, sample, random, synthetic; empty for none
     QString path;                 ///< of `sample`: test or train
     QString split, size;          ///< idx: test or train; images: HxW
@@ -18,22 +18,22 @@ struct DataSpec {
     qint64 limit = 0, first = 0;  ///< 0: not given
     qint64 count = 0, seed = 0;   ///< random
     QList<QPair<QString, QString>> wishes;   ///< random: what else it says, sizes and ranges by input; an empty value has to be filled in
-    friend bool operator==(const DataSpec &, const DataSpec &) = default;
+    friend bool operator==(const DataFields &, const DataFields &) = default;
 };
 
 /// The SPEC as text; empty without a kind.
-QString toText(const DataSpec &spec);
+QString toText(const DataFields &spec);
 /// Reads what toText writes; keys that it does not know are lost.
-DataSpec dataSpecFromText(const QString &text);
+DataFields dataSpecFromText(const QString &text);
 /// Random data for these inputs as far as the network tells, with guesses where it does not.
-DataSpec guessedRandomData(const std::vector<InputNeed> &inputs);
+DataFields guessedRandomData(const std::vector<InputNeed> &inputs);
 /// True where nothing of it is a guess: no free size, no unknown range.
 bool isRandomDataKnown(const std::vector<InputNeed> &inputs);
 /// "N × 3 × ? × ?": the batch as N, sizes that are free as ?.
-QString needText(const InputNeed &need);
+QString inputText(const InputNeed &need);
 /// "1x3x224x224" of the sizes that an input is guessed to have.
 QString guessText(const InputNeed &need);
 /// Why the fields cannot be right, as one sentence; empty when they may be.
-QString dataSpecProblem(const DataSpec &spec);
+QString dataSpecProblem(const DataFields &spec);
 
 } // namespace bitwright

@@ -86,8 +86,13 @@ Status JobHost::job(JobId id, const OpenDataRequest &request, const JobContext &
     const at::Tensor some = firstInput(*shown);
     event.inputMean = some.mean().item<double>();
     event.inputStd = some.numel() > 1 ? some.std().item<double>() : 0;
-    BW_ASSIGN(const Metric metric, defaultMetric(*session->network, *shown, context));
-    event.metric = metricName(metric);
+    const auto metric = defaultMetric(*session->network, *shown, context);
+    if (context.stopped())
+        return cancelled();
+    if (metric)
+        event.metric = metricName(*metric);
+    else   // its inputs can be looked at all the same
+        log(id, LogMessage::Level::Warning, metric.error().message);
     if (shown->isRandom())
         log(id, LogMessage::Level::Info, "random data: what is measured on it tells how far the network moves from the float one, nothing of its task");
     m_emit(std::move(event));
