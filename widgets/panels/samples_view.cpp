@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "panels/samples_view.h"
 
+#include "util/elided_label.h"
 #include "util/format.h"
 #include "util/theme.h"
 
@@ -19,7 +20,8 @@ namespace bitwright {
 
 namespace {
 
-constexpr int kPictureSide = 76, kStripWidth = 168, kStripHeight = 56, kMost = 8;
+constexpr int kPictureSide = 76, kStripWidth = 168, kStripHeight = 56, kMost = 8, kRowWidth = 470;
+constexpr int kMinimumWidth = 380;
 constexpr std::size_t kNumbers = 18;
 
 /// The finite values' smallest and largest.
@@ -70,7 +72,7 @@ QString classText(std::int64_t index, const std::vector<std::string> &classes)
 
 QString numberText(float value, bool whole)
 {
-    return whole ? QLocale().toString(qint64(value)) : formatReal(value, 3);
+    return whole ? QString::number(qint64(value)) : formatReal(value, 3);   // ids are names, not amounts
 }
 
 QString sharedText(const InputSamples &input)
@@ -96,7 +98,8 @@ QString answerTextOf(const SampleAnswer &answer, const std::vector<std::string> 
     return parts.join(QStringLiteral(", "));
 }
 
-SamplePicture::SamplePicture(const InputSamples &input, std::size_t sample, QWidget *parent) : QWidget(parent), m_values(input.samples[sample])
+SamplePicture::SamplePicture(const InputSamples &input, std::size_t sample, int width, QWidget *parent)
+    : QWidget(parent), m_values(input.samples[sample]), m_width(width)
 {
     m_whole = input.dtype.find("int") != std::string::npos || input.dtype == "bool";
     const Shape &shown = input.shown;
@@ -119,10 +122,10 @@ SamplePicture::SamplePicture(const InputSamples &input, std::size_t sample, QWid
 QSize SamplePicture::minimumSizeHint() const
 {
     if (m_kind != Kind::Picture)
-        return {kStripWidth, m_values.size() == 1 ? fontMetrics().height() : kStripHeight};
+        return {m_width, m_values.size() == 1 ? fontMetrics().height() : kStripHeight};
     // Wide pictures (lines of text, spectrograms) keep their form.
     const double ratio = m_image.height() > 0 ? double(m_image.width()) / m_image.height() : 1;
-    return ratio > 1 ? QSize(int(std::min(kPictureSide * ratio, double(kStripWidth))), std::max(12, int(std::min(double(kPictureSide), kStripWidth / ratio))))
+    return ratio > 1 ? QSize(int(std::min(kPictureSide * ratio, double(m_width))), std::max(12, int(std::min(double(kPictureSide), m_width / ratio))))
                      : QSize(std::max(12, int(kPictureSide * ratio)), kPictureSide);
 }
 
@@ -199,6 +202,8 @@ SamplesView::SamplesView(QWidget *parent) : QWidget(parent), m_headline(new QLab
     m_area->setAccessibleName(tr("Samples"));
     m_area->setWidgetResizable(true);
     m_area->setFrameShape(QFrame::NoFrame);
+    m_area->setHorizontalScrollBarPolicy(Qt::ScrollBarAlwaysOff);
+    setMinimumWidth(kMinimumWidth);
     auto *layout = new QVBoxLayout(this);
     layout->setContentsMargins(0, 0, 0, 0);
     layout->addWidget(m_headline);
@@ -249,9 +254,24 @@ void SamplesView::addRow(const DataPreviewReady &preview, std::size_t sample)
 {
     auto *row = new QHBoxLayout;
     row->setSpacing(10);
-    for (const InputSamples &input : preview.inputs)
-        if (!input.shared && sample < input.samples.size())
-            row->addWidget(new SamplePicture(input, sample), 0, Qt::AlignTop);
+    const int pictures = int(std::ranges::count(preview.inputs, false, &InputSamples::shared));
+    const int widest = std::clamp((kRowWidth - 10 * (pictures - 1)) / std::max(1, pictures), kPictureSide, kStripWidth);
+    for (const InputSamples &input : preview.inputs) {
+        if (input.shared || sample >= input.samples.size())
+            continue;
+        auto *picture = new SamplePicture(input, sample, widest);
+        auto *column = new QVBoxLayout;
+        column->setSpacing(2);
+        if (pictures > 1 && sample == 0) {   // which is which
+            auto *name = new ElidedLabel(toQString(input.name));
+            name->setFixedWidth(picture->sizeHint().width());
+            name->setEnabled(false);
+            name->setToolTip(toQString(input.name));
+            column->addWidget(name);
+        }
+        column->addWidget(picture);
+        row->addLayout(column);
+    }
     QStringList lines;
     const bool labelled = sample < preview.labels.size();
     if (labelled)
@@ -267,9 +287,17 @@ void SamplesView::addRow(const DataPreviewReady &preview, std::size_t sample)
     text->setWordWrap(true);
     text->setAccessibleName(tr("Sample %1").arg(sample + 1));
     text->setTextInteractionFlags(Qt::TextSelectableByMouse);
-    row->addWidget(text, 1, Qt::AlignVCenter);
     m_answers.push_back(text);
-    static_cast<QVBoxLayout *>(m_rows->layout())->addLayout(row);
+    auto *rows = static_cast<QVBoxLayout *>(m_rows->layout());
+    // One input stands beside what is said of it; several leave no room for that.
+    if (pictures == 1)
+        row->addWidget(text, 1, Qt::AlignVCenter);
+    else
+        row->addStretch(1);
+    rows->addLayout(row);
+    if (pictures != 1)
+        rows->addWidget(text);
+    rows->addSpacing(4);
 }
 
 void SamplesView::showSamples(const DataPreviewReady &preview)

@@ -17,7 +17,8 @@ class SamplePicture : public QWidget {
     Q_OBJECT
 public:
     enum class Kind { Picture, Curve, Numbers };
-    SamplePicture(const InputSamples &input, std::size_t sample, QWidget *parent = nullptr);
+    /// At most `width` pixels wide.
+    SamplePicture(const InputSamples &input, std::size_t sample, int width, QWidget *parent = nullptr);
     [[nodiscard]] Kind kind() const { return m_kind; }
     [[nodiscard]] QSize sizeHint() const override { return minimumSizeHint(); }
     [[nodiscard]] QSize minimumSizeHint() const override;
@@ -33,6 +34,7 @@ private:
     QImage m_image;
     std::vector<float> m_values;
     bool m_whole = false;
+    int m_width;
 };
 
 /// The first samples of data that may be opened and what the network says about each.

@@ -71,6 +71,8 @@ Result<std::vector<Wish>> wishesOf(const DataSpec &spec, const std::vector<Input
                        (near.empty() ? std::string() : "; did you mean '" + near + "'?"));
         }
         Wish &wish = wishes[*index];
+        if (value.empty())
+            return bad("'" + name + "=' says nothing; write a value behind it or leave it out");
         if (part.empty()) {
             if (!wish.form.empty())
                 return bad("input '" + needs[*index].info.name + "' is given twice; give it once");
@@ -158,6 +160,7 @@ private:
     std::vector<Recipe> m_recipes;
     std::vector<std::string> m_asked;   ///< what is not known
     std::string m_example;              ///< how to say it
+    bool m_rangeIsRead = false;         ///< some input takes the range that the spec gives for all
 };
 
 void Maker::ask(const std::string &what, const std::string &example)
@@ -188,6 +191,7 @@ Status Maker::planRange(Recipe &recipe, std::size_t index, const Wish &wish)
     if (need.isFlag())
         return {};
     const bool known = need.high > 0 && !need.rangeGuessed;
+    m_rangeIsRead = m_rangeIsRead || (need.isWhole() && !known);
     const auto low = wish.low ? wish.low : need.isWhole() && !known && m_spec.low ? std::optional<double>(double(*m_spec.low)) : std::nullopt;
     const auto high = wish.high ? wish.high : need.isWhole() && !known && m_spec.high ? std::optional<double>(double(*m_spec.high)) : std::nullopt;
     if (!need.isWhole()) {
@@ -289,6 +293,8 @@ Result<Dataset> Maker::make()
     BW_ASSIGN(const auto wishes, wishesOf(m_spec, needs));
     for (std::size_t i = 0; i < needs.size(); ++i)
         BW_CHECK(plan(i, wishes[i]));
+    if ((m_spec.low || m_spec.high) && !m_rangeIsRead)
+        return bad("low and high are for whole numbers whose range the network does not tell, and it reads none; leave them out or write INPUT.low and INPUT.high");
     if (!m_asked.empty()) {
         std::string asked;
         for (std::size_t i = 0; i < m_asked.size(); ++i)
