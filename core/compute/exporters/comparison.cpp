@@ -152,6 +152,10 @@ Result<std::string> Comparison::reason(const Unquantized &unquantized) const
     const at::Tensor flat = seen.to(at::kDouble).reshape({-1});
     const at::Tensor steps = flat.index_select(0, m_first->places) / double(site.scale);
     const double border = (steps - steps.floor() - 0.5).abs().max().item<double>(), size = steps.abs().max().item<double>();
+    const double between = (steps - steps.round()).abs().max().item<double>();
+    if (m_first->steps <= 1 && between <= std::max(kRoundingSteps, kRoundingShare * size))
+        return "rounding before it, as far as can be seen: " + layer + ", has " + counted(differing, "value") + " one level away whose input is on levels "
+               "already, because the network quantizes it itself before; where its sums are rounded otherwise they fall on the next level there";
     if (m_first->steps > 1 || !(border <= std::max(kRoundingSteps, kRoundingShare * size)))
         return "more than rounding: " + layer + ", has values that lie up to " + shortly(border) + " of a step from the border between two levels and still get another one"
                + (m_first->steps > 1 ? ", up to " + counted(m_first->steps, "step") + " away" : "") + "; check that file and assignment belong together, else report it";

@@ -2,6 +2,7 @@
 // Networks that other tools have quantized: what the file says of its values, shown, counted, packed and taken over.
 #include "config/stored_spec.h"
 #include "cost/size_model.h"
+#include "exporters/comparison.h"
 #include "exporters/exporter.h"
 #include "exporters/pack.h"
 #include "frontends/frontend.h"
@@ -128,6 +129,7 @@ private Q_SLOTS:
     void recurrentLayersOverCodes();
     void productOfNarrowBlocks_data();
     void productOfNarrowBlocks();
+    void aDifferenceBeforeTheLayerIsNotItsOwn();
     void packTakesWhatIsShown_data();
     void packTakesWhatIsShown();
     void foldingForgetsIt();
@@ -537,11 +539,36 @@ void TestStoredQuantization::productOfNarrowBlocks()
     const auto file = packModel(input, {});
     QVERIFY(file && file->tensors[0].quantized);
     QVERIFY(at::equal(pack::unpackTensor(file->tensors[0]).value(), expected));
-    // Its place in the file is no tensor of floats: another weight cannot be put there.
+    // Its place in the file takes no other weight: the network is written anew, which this one can be.
     input.config["lin"].weight = {.method = "uniform", .bits = 4, .options = {}, .values = {}};
     input.config["lin"].weight.options = completeParams(methodCatalog().quantizer("uniform")->options, {}, "test").value();
-    const auto written = findExporter("onnx")->write(input, m_folder.filePath(QStringLiteral("n.onnx")).toStdString(), {});
-    QVERIFY(written || written.error().message.contains("lin.weight"));
+    input.example = {at::zeros({1, inputs})};
+    const std::string path = m_folder.filePath(QStringLiteral("n.onnx")).toStdString();
+    const auto written = findExporter("onnx")->write(input, path, {});
+    QVERIFY2(written, written ? "" : written.error().message.c_str());
+    const auto again = Network::open(path);
+    QVERIFY(again && (*again)->summary().layers.at(0).storedWeight);
+    QCOMPARE((*again)->summary().layers[0].storedWeight->block, 0);
+    const auto simulation = Simulation::make(network, input.config, false);
+    QVERIFY(simulation && at::allclose(outputOf(**again, at::eye(inputs)), (*simulation)->run(at::eye(inputs)).value(), 1e-4, 1e-5));
+}
+
+/// A layer whose input the network quantizes itself sees levels only: what was rounded before is not the assignment's fault.
+void TestStoredQuantization::aDifferenceBeforeTheLayerIsNotItsOwn()
+{
+    const std::vector<QuantizedSite> sites{{"conv", 0, "c", "v", 0.5F, 0}};
+    const at::Tensor seen = at::tensor({0.5f, 1.f, -2.f, 3.f}).reshape({4, 1});
+    const auto reasonFor = [&](const at::Tensor &before, std::int32_t off) {
+        Comparison comparison(sites, true);
+        RuntimeOutput ran{at::zeros({4, 1}), {(seen / 0.5f).round().to(at::kInt)}};
+        ran.steps[0][2][0] += off;
+        (void)comparison.add({}, {4, 4}, {at::zeros({4, 1}), {{"conv", {seen}}}}, ran);
+        return comparison.finish([&](const std::string &, int, const NetworkInputs &) { return Result<at::Tensor>(before); })->reason;
+    };
+    QVERIFY2(reasonFor(seen, 1).starts_with("rounding before it"), reasonFor(seen, 1).c_str());
+    QVERIFY2(reasonFor(seen, 2).starts_with("more than rounding"), reasonFor(seen, 2).c_str());
+    QVERIFY2(reasonFor(seen + 0.1f, 1).starts_with("more than rounding"), reasonFor(seen + 0.1f, 1).c_str());
+    QVERIFY2(reasonFor(seen + 0.25f, 1).starts_with("rounding: "), reasonFor(seen + 0.25f, 1).c_str());
 }
 
 void TestStoredQuantization::packTakesWhatIsShown_data()
