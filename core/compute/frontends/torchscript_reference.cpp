@@ -34,6 +34,14 @@ void flatten(const c10::IValue &value, std::vector<c10::IValue> &leaves)
     }
 }
 
+/// The interpreter's message begins with the place in the program; what went wrong is at its end.
+std::string interpreterReason(const std::string &text)
+{
+    constexpr std::string_view kMark = "RuntimeError: ";
+    const std::size_t at = text.rfind(kMark);
+    return firstLine(text.c_str() + (at == std::string::npos ? 0 : at + kMark.size()));
+}
+
 /// Puts the arguments of forward together out of the leaves that a reader of the program counts through.
 class Arguments {
 public:
@@ -145,7 +153,7 @@ Result<std::vector<at::Tensor>> TorchScriptReference::run(const std::vector<at::
 
 Result<std::vector<c10::IValue>> TorchScriptReference::runLeaves(const std::vector<c10::IValue> &leaves, const std::vector<std::string> &names)
 {
-    return guarded("cannot run " + d->name, ErrorKind::Invalid, [&] {
+    auto result = guarded("cannot run " + d->name, ErrorKind::Invalid, [&] {
         Arguments arguments(leaves, names);
         std::vector<c10::IValue> given;
         const auto &declared = d->module.get_method("forward").function().getSchema().arguments();
@@ -159,6 +167,9 @@ Result<std::vector<c10::IValue>> TorchScriptReference::runLeaves(const std::vect
         flatten(d->module.forward(given), outputs);
         return outputs;
     });
+    if (!result)
+        result.error().message = "cannot run " + d->name + ", " + interpreterReason(result.error().context);
+    return result;
 }
 
 Status TorchScriptReference::warmUp(const std::vector<at::Tensor> &inputs, int passes)

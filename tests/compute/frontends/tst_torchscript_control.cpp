@@ -95,6 +95,16 @@ private Q_SLOTS:
         more.emplace_back(at::ones({1}));
         QVERIFY(!reference->runLeaves(more, names));
     }
+    void interpreterErrorsSayWhatWentWrong()
+    {
+        auto reference = TorchScriptReference::load(g_folder + "/lists_and_tuples.pt");
+        QVERIFY(reference.has_value());
+        const auto found = reference->runLeaves({at::zeros({3, 2, 4}), at::zeros({3, 2, 4}), at::zeros({1, 7, 5}), at::zeros({1, 7, 5})},
+                                                {"x.0", "x.1", "state.0", "state.1"});
+        QVERIFY(!found.has_value());
+        QVERIFY2(found.error().message.contains("hidden"), found.error().message.c_str());   // not "an operation failed in the interpreter"
+        QVERIFY2(!found.error().message.contains('\n'), found.error().message.c_str());
+    }
 
     void dataDecides()
     {
