@@ -91,6 +91,20 @@ private slots:
         }
     }
 
+    void columnsGoBackToTheirWidths()
+    {
+        Bench bench;
+        const auto *table = bench.dialog->findChild<QTableView *>();
+        const int names = table->columnWidth(ExportModel::Layer);
+        bench.dialog->setDocument();   // the names take the room of what a document does not show
+        QTRY_VERIFY(table->columnWidth(ExportModel::Layer) > names);
+        QVERIFY(table->isColumnHidden(ExportModel::Encoding));
+        bench.dialog->setFormat(QStringLiteral("onnx"));
+        QTRY_COMPARE(table->columnWidth(ExportModel::Layer), names);
+        QVERIFY(!table->isColumnHidden(ExportModel::Encoding));
+        QVERIFY(table->columnWidth(ExportModel::Encoding) > names);
+    }
+
     void saysWhatAFormatCannot()
     {
         std::vector<ExportFormat> formats = fakeFormats();
