@@ -3,6 +3,7 @@
 
 #include "base/replace_file.h"
 #include "base/text_file.h"
+#include "tensor/mapped_file.h"
 
 namespace bitwright {
 
@@ -11,7 +12,9 @@ Status writeChecked(const std::string &path, std::string_view bytes, const std::
     return replaceFile(path, [&](const std::string &temporary) -> Status {
         if (Status status = writeTextFile(temporary, bytes); !status)
             return fail(status.error().kind, path + status.error().message.substr(temporary.size()));
-        return check ? check(temporary) : Status{};
+        if (check)
+            BW_CHECK(check(temporary));
+        return mappedFilesIntact();   // what was written came out of them
     });
 }
 

@@ -9,6 +9,7 @@
 #include "graph/operators.h"
 #include "graph/shape_probe.h"
 #include "tensor/guarded.h"
+#include "tensor/mapped_file.h"
 
 #include <ATen/ATen.h>
 #include <nlohmann/json.hpp>
@@ -416,7 +417,8 @@ Status writeGraphPt2(const Graph &graph, const std::string &path, const JobConte
         BW_CHECK(writeTorchArchive(temporary, records));
         BW_ASSIGN(Graph read, loadGraph(temporary, context));
         const Executor after(std::make_shared<const Graph>(std::move(read)));
-        return checkReadBack(graph, temporary, [&](const std::vector<c10::IValue> &inputs) { return after.run(inputs, after.bind()); });
+        BW_CHECK(checkReadBack(graph, temporary, [&](const std::vector<c10::IValue> &inputs) { return after.run(inputs, after.bind()); }));
+        return mappedFilesIntact();
     });
 }
 

@@ -5,6 +5,7 @@
 #include "exporters/torch_archive.h"
 #include "exporters/torch_exporters.h"
 #include "tensor/guarded.h"
+#include "tensor/mapped_file.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -145,7 +146,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
             records.push_back({"data/" + std::to_string(i), bytesOf(tensors[i].second)});
         const Status written = replaceFile(path, [&](const std::string &temporary) -> Status {
             BW_CHECK(writeTorchArchive(temporary, records));
-            return readBack(temporary, tensors);
+            BW_CHECK(readBack(temporary, tensors));
+            return mappedFilesIntact();
         });
         BW_CHECK(written);
         context.progress("exporting", 2, 2);

@@ -7,6 +7,7 @@
 #include "graph/operators.h"
 #include "graph/shape_probe.h"
 #include "tensor/guarded.h"
+#include "tensor/mapped_file.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
@@ -312,7 +313,8 @@ Result<ExportReport> write(const ExportInput &input, const std::string &path, co
             std::vector<std::string> names;
             for (const GraphInput &each : made.graph.inputs)
                 names.push_back(each.info.name);
-            return checkReadBack(made.graph, temporary, [&](const std::vector<c10::IValue> &given) { return reference.runLeaves(given, names); });
+            BW_CHECK(checkReadBack(made.graph, temporary, [&](const std::vector<c10::IValue> &given) { return reference.runLeaves(given, names); }));
+            return mappedFilesIntact();
         });
         BW_CHECK(written);
         context.progress("exporting", 3, 3);

@@ -217,6 +217,8 @@ Status Unpickler::memoize(std::uint64_t key)
 {
     if (m_stack.empty())
         return broken("a value is missing");
+    if (key > m_arena.size())   // LibTorch makes a table that long
+        return broken("it keeps a value under an impossible number");
     m_memo[key] = m_stack.back();
     return {};
 }

@@ -106,6 +106,8 @@ private Q_SLOTS:
         const Status deep = checkPickle("\x80\x02)" + std::string(100000, '\x85') + ".", storageOf(0));
         QVERIFY(!deep && deep.error().message.find("deeper") != std::string::npos);
         QVERIFY(!checkPickle("\x80\x02\x85.", storageOf(0)));
+        QVERIFY(!checkPickle("\x80\x02Nr\xff\xff\xff\x1f.", storageOf(0)));   // kept as number 536,870,911
+        QVERIFY(checkPickle("\x80\x02Nr\x01\0\0\0."s, storageOf(0)).has_value());
         QVERIFY(!checkPickle("", storageOf(0)));
     }
 
