@@ -166,11 +166,11 @@ void SamplePicture::paintNumbers(QPainter &painter) const
     for (std::size_t i = 0; i < most; ++i)
         widest = std::max(widest, painter.fontMetrics().horizontalAdvance(numberText(m_values[i], m_whole)));
     const int step = widest + painter.fontMetrics().horizontalAdvance(QLatin1Char(' ')), line = painter.fontMetrics().lineSpacing();
-    const int columns = std::max(1, (width() - 8) / std::max(1, step)), rows = std::max(1, height() / std::max(1, line));
+    const int columns = std::max(1, (width() - 8) / std::max(1, step)), rows = std::max(1, (height() - 3) / std::max(1, line));
     const std::size_t room = std::min(most, std::size_t(columns * rows));
     for (std::size_t i = 0; i < room; ++i) {
         const bool last = i + 1 == room && m_values.size() > room;
-        const QRect cell(4 + int(i % std::size_t(columns)) * step, int(i / std::size_t(columns)) * line, widest, line);
+        const QRect cell(4 + int(i % std::size_t(columns)) * step, 3 + int(i / std::size_t(columns)) * line, widest, line);
         painter.drawText(cell, Qt::AlignRight | Qt::AlignVCenter, last ? QStringLiteral("…") : numberText(m_values[i], m_whole));
     }
 }
@@ -270,6 +270,7 @@ void SamplesView::addRow(const DataPreviewReady &preview, std::size_t sample)
             column->addWidget(name);
         }
         column->addWidget(picture);
+        column->addStretch(1);   // names on one line
         row->addLayout(column);
     }
     QStringList lines;

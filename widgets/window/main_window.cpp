@@ -358,7 +358,13 @@ void MainWindow::offerData()
     const auto &inputs = m_controller.results().inputs;
     if (isRandomDataKnown(inputs))
         choices.append({tr("Use random data"), [this, spec = toText(guessedRandomData(inputs)).toStdString()] { m_dataJob = m_controller.openData({spec, {}, {}}); }});
-    m_messages->showOffer(tr("No data is open: only the weights can be looked at."), choices);
+    const QString text = tr("No data is open: only the weights can be looked at.");
+    m_messages->showOffer(text, choices);
+    const auto answered = [this, text] {
+        if (m_messages->text() == text)
+            m_messages->hide();
+    };
+    connect(&m_controller, &EngineController::dataOpened, m_messages, answered, Qt::SingleShotConnection);
 }
 
 void MainWindow::updateTitle()
