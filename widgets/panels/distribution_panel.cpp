@@ -578,7 +578,8 @@ void DistributionPanel::showGrid()
         m_histogram->clearGrid();
     } else {
         const std::size_t group = shownGroup();
-        m_histogram->setMixed(m_grid.groups.size() > 1 && m_channel < 0);
+        const bool blocks = !own && stored() && stored()->scale.size() > m_grid.groups.size();   // the widest stands for all
+        m_histogram->setMixed((m_grid.groups.size() > 1 && m_channel < 0) || blocks);
         // What lies on the file's levels stays where it is.
         const Histogram after = exact ? exact->quantized : !own && stored() ? m_histogram->histogram() : Histogram{};
         m_histogram->setGrid(m_grid, group, after, m_provisional);
