@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "commands.h"
+#include "config/stored_spec.h"
 #include "format.h"
 #include "inputs.h"
 
@@ -9,7 +10,7 @@
 #include "config/uniform_form.h"
 #include "cost/size_model.h"
 #include "engine/trials.h"
-#include "frontends/frontend.h"
+#include "engine/write_trained.h"
 #include "quant/quantizer.h"
 #include "simulate/calibration.h"
 #include "train/trainer.h"
@@ -156,7 +157,7 @@ void FineTuning::onEpoch(const EpochReport &epoch)
         return;
     const auto config = withValues(m_assignment.config, epoch.config, true);
     const auto data = m_options.evaluation.empty() ? m_options.data : m_options.evaluation;
-    const ModelCost cost = modelCost(m_network->summaryFor(m_evaluation->sampleShape()), epoch.config, m_assignment.config.foldBatchNorm);
+    const ModelCost cost = modelCost(afterTraining(m_network->summaryFor(m_evaluation->sampleShape())), epoch.config, m_assignment.config.foldBatchNorm);
     const auto added = m_session->addTrial(makeTrial(m_network->summary(), config, cost, m_metric, epoch.estimate,
                                                      {"epoch", data, m_options.output, m_console.options().seed, epoch.epoch}));
     if (!added)
@@ -165,7 +166,7 @@ void FineTuning::onEpoch(const EpochReport &epoch)
 
 Status FineTuning::write(const WeightsState &state, const ResolvedConfig &config)
 {
-    BW_CHECK(writeWithParameters(m_options.model, state.tensors, m_options.output));
+    BW_CHECK(writeTrained(m_network, state.tensors, m_options.output, m_console.job()));
     BW_CHECK(copySideFile(m_options.model, m_options.output));
     if (m_options.configOutput.empty())
         return {};
