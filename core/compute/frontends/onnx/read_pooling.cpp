@@ -30,6 +30,9 @@ Result<Window> window(OnnxReader &r)
         return fail(ErrorKind::Unsupported, "a pooling over " + std::to_string(made.spatial) + " dimensions");
     made.stride = orElse(r.integers("strides"), made.spatial, 1);
     made.dilation = orElse(r.integers("dilations"), made.spatial, 1);
+    for (const Ints *numbers : {&made.kernel, &made.stride, &made.dilation})
+        if (std::ranges::any_of(*numbers, [](std::int64_t number) { return number <= 0 || number >= std::int64_t(1) << 31; }))
+            return fail(ErrorKind::Parse, "a pooling whose window or stride has an impossible size");
     BW_ASSIGN(const Ints pads, statedPads(r, made.spatial));
     made.low.assign(pads.begin(), pads.begin() + std::ptrdiff_t(made.spatial));
     made.high.assign(pads.begin() + std::ptrdiff_t(made.spatial), pads.end());
