@@ -35,6 +35,7 @@ class SilentEngine : public EngineApi {
 public:
     explicit SilentEngine(Catalog catalog) : m_catalog(std::move(catalog)) {}
     const Catalog &catalog() const override { return m_catalog; }
+    const std::vector<ExportFormat> &exportFormats() const override { return m_formats; }
     JobId submit(Request request) override
     {
         ++m_last;
@@ -53,6 +54,7 @@ public:
 
 private:
     Catalog m_catalog;
+    std::vector<ExportFormat> m_formats;
     Sink m_sink;
     JobId m_last = 0, m_asked = 0;
 };

@@ -8,7 +8,6 @@
 #include "models/layer_table_model.h"
 #include "models/log_model.h"
 #include "models/trials_model.h"
-#include "panels/export_dialog.h"
 
 #include <QAbstractItemModelTester>
 #include <QImage>
@@ -59,8 +58,6 @@ private slots:
     void jobsKnowTheirTimeLeft();
     void logForgetsTheOldest();
     void trialsFollowTheController();
-    void exportPlansEncodings_data();
-    void exportPlansEncodings();
 };
 
 void TstItemModels::layersShowWhatTheyAre()
@@ -310,31 +307,6 @@ void TstItemModels::trialsFollowTheController()
     QCOMPARE(model.index(0, TrialsModel::Size).data().toString(), QStringLiteral("1.23\u202FMB"));
     f.controller.evaluate();
     QTRY_COMPARE(model.rowCount(), 2);
-}
-
-void TstItemModels::exportPlansEncodings_data()
-{
-    QTest::addColumn<int>("bits");
-    QTest::addColumn<QString>("encoding");
-    QTest::newRow("float") << 0 << "float32";
-    QTest::newRow("2") << 2 << "INT2";
-    QTest::newRow("3") << 3 << "INT4 with Clip";
-    QTest::newRow("4") << 4 << "INT4";
-    QTest::newRow("5") << 5 << "INT8 with Clip";
-    QTest::newRow("8") << 8 << "INT8";
-    QTest::newRow("12") << 12 << "INT16 with Clip";
-}
-
-void TstItemModels::exportPlansEncodings()
-{
-    QFETCH(int, bits);
-    QuantSpec spec;
-    if (bits)
-        spec = {.method = "uniform", .bits = bits, .options = {}, .values = {}};
-    QTEST(ExportModel::plannedEncoding(spec), "encoding");
-    if (bits == 4)
-        QCOMPARE(ExportModel::plannedEncoding({.method = "kmeans", .bits = 4, .options = {}, .values = {}}),
-                 QStringLiteral("INT4 if evenly spaced, else float32"));
 }
 
 QTEST_MAIN(TstItemModels)

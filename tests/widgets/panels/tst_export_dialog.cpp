@@ -132,6 +132,9 @@ private slots:
         };
         const QuantSpec three{"uniform", 3, {}, {}}, shared{"kmeans", 4, {}, {}};
         QCOMPARE(planned("onnx", three), QStringLiteral("INT4 with Clip"));
+        QCOMPARE(planned("onnx", QuantSpec{"uniform", 4, {}, {}}), QStringLiteral("INT4"));
+        QCOMPARE(planned("onnx", QuantSpec{"uniform", 5, {}, {}}), QStringLiteral("INT8 with Clip"));
+        QCOMPARE(planned("onnx", QuantSpec{"uniform", 12, {}, {}}), QStringLiteral("INT16 with Clip"));
         QCOMPARE(planned("onnx", shared), QStringLiteral("INT4 if evenly spaced, else codebook"));
         QCOMPARE(planned("pack", three), QStringLiteral("codes of 3 bits"));
         QCOMPARE(planned("torchscript", three), QStringLiteral("float32 on 3-bit levels"));
