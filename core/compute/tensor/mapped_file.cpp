@@ -63,13 +63,13 @@ void onBusError(int signal, siginfo_t *info, void *context)
 
 std::mutex &tableMutex()
 {
-    static std::mutex mutex;
+    static std::mutex &mutex = *new std::mutex;   // outlives what maps at exit
     return mutex;
 }
 
 std::set<const MappedFile *> &allMapped()
 {
-    static std::set<const MappedFile *> files;
+    static auto &files = *new std::set<const MappedFile *>;
     return files;
 }
 
