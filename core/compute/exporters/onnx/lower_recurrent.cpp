@@ -101,6 +101,15 @@ void finish(OnnxWriter &w, std::size_t output, const std::string &op, Names inpu
         w.add(op, std::move(inputs), std::move(attributes), w.resultName(output));
 }
 
+/// The hidden state, of an LSTM the cell's behind it.
+Result<Names> statesOf(OnnxWriter &w, const Cell &cell)
+{
+    if (std::string_view(cell.op) == "LSTM")
+        return w.tensors(*w.argument("hx"));
+    BW_ASSIGN(const std::string state, w.tensor("hx"));
+    return Names{state};
+}
+
 Status recurrent(OnnxWriter &w)
 {
     const Cell &cell = cellOf(w.node().op);
@@ -115,13 +124,7 @@ Status recurrent(OnnxWriter &w)
     const std::size_t directions = bidirectional ? 2 : 1, each = biased ? 4 : 2;
     if (weights.size() != std::size_t(layers) * directions * each)
         return fail(ErrorKind::Unsupported, "a recurrent layer that projects its state");
-    Names states;
-    if (std::string_view(cell.op) == "LSTM") {
-        BW_ASSIGN(states, w.tensors(*w.argument("hx")));
-    } else {
-        BW_ASSIGN(const std::string state, w.tensor("hx"));
-        states = {state};
-    }
+    BW_ASSIGN(const Names states, statesOf(w, cell));
     const bool onlyState = w.node().outputs[0] == kNoValue;
     const std::int64_t hidden = w.result(onlyState ? 1 : 0).shape.back() / std::int64_t(onlyState ? 1 : directions);
     BW_ASSIGN(std::string sequence, w.tensor("input"));
@@ -161,13 +164,7 @@ Status recurrentCell(OnnxWriter &w)
     const TracedValue *x = w.traced("input");
     if (!x || x->rank() != 2)
         return fail(ErrorKind::Unsupported, "a recurrent cell whose input is not [samples, features]");
-    Names states;
-    if (std::string_view(cell.op) == "LSTM") {
-        BW_ASSIGN(states, w.tensors(*w.argument("hx")));
-    } else {
-        BW_ASSIGN(const std::string state, w.tensor("hx"));
-        states = {state};
-    }
+    BW_ASSIGN(Names states, statesOf(w, cell));
     BW_ASSIGN(const std::string input, w.tensor("w_ih"));
     BW_ASSIGN(const std::string recurrent, w.tensor("w_hh"));
     Direction side{input, recurrent, {}, {}};
