@@ -2,12 +2,13 @@
 """Networks that ONNX Runtime has quantized, by the command line: shown as they are, same answers, taken over, packed."""
 import json
 import os
-import subprocess
 import tempfile
 import unittest
 import warnings
 
 import numpy as np
+
+from cli_case import SAMPLES, run
 
 try:
     import onnx
@@ -16,19 +17,8 @@ try:
 except ImportError:
     onnxruntime = None
 
-CLI = os.environ["BITWRIGHT_CLI"]
-SOURCE = os.environ["BITWRIGHT_SOURCE_DIR"]
-MODEL = os.path.join(SOURCE, "sample_models", "vgg_small.pt2")
+MODEL = os.path.join(SAMPLES, "vgg_small.pt2")
 IMAGES = np.random.default_rng(3).random((8, 1, 28, 28), np.float32) * 4 - 2
-
-
-def run(*arguments, fails=False):
-    done = subprocess.run([CLI, *arguments, "--json", "--quiet"], capture_output=True, text=True)
-    if fails:
-        assert done.returncode == 1 and done.stderr.startswith("error: "), done.stderr
-        return done.stderr
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @unittest.skipIf(onnxruntime is None, "onnxruntime is not installed")
@@ -156,7 +146,7 @@ class Stored(unittest.TestCase):
         self.assertEqual((layer["stored_weight"]["bits"], layer["stored_weight"]["block"], layer["stored_weight"]["scales"]), (4, 32, 256))
         run("export", path, "--format", "pack", "-o", self.path("n.pack"))
         run("unpack", self.path("n.pack"), "-o", self.path("n.npz"))
-        with open(os.path.join(SOURCE, "docs", "pack.md")) as file:
+        with open(os.path.join(os.path.dirname(SAMPLES), "docs", "pack.md")) as file:
             reader = file.read().split("```python\n")[1].split("```")[0]
         space = {"__name__": "reader"}
         exec(reader, space)

@@ -8,16 +8,15 @@ NAME.expected holds in0…, out0 (float) and quantized0: the output with every m
 magnitude is code 7; computed by PyTorch on changed weights. joint0: the same where both directions of a layer are one
 tensor with one scale for each row, as in ONNX.
 """
-import fcntl
-import hashlib
-import pathlib
 import sys
-import warnings
 
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
+
+sys.dont_write_bytecode = True
+from make_once import make_once  # noqa: E402
 
 
 class Text(nn.Module):
@@ -136,25 +135,13 @@ def branched_file(out):
                out / "branched.expected")
 
 
-def main():
-    out = pathlib.Path(sys.argv[1])
-    out.mkdir(parents=True, exist_ok=True)
-    here = pathlib.Path(__file__).resolve()
-    version = hashlib.sha256(here.read_bytes() + (here.parent / "make_models.py").read_bytes()).hexdigest()
-    stamp = out / "stamp"
-    warnings.filterwarnings("ignore")
-    torch.set_num_threads(1)
-    with open(out / "lock", "w") as lock:   # two test programs may ask at once
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != version:
-            torch.manual_seed(3)
-            write(out, "text", Text(), (torch.randint(0, 20, (5, 7)),), ("pt2", "onnx"))
-            write(out, "gated", Gated(), (torch.randn(5, 4, 6),), ("pt2", "onnx"))
-            write(out, "branches", Branches(), (torch.randn(5, 6),), ())
-            branched_file(out)
-            stamp.write_text(version)
-    return 0
+def networks(out):
+    torch.manual_seed(3)
+    write(out, "text", Text(), (torch.randint(0, 20, (5, 7)),), ("pt2", "onnx"))
+    write(out, "gated", Gated(), (torch.randn(5, 4, 6),), ("pt2", "onnx"))
+    write(out, "branches", Branches(), (torch.randn(5, 6),), ())
+    branched_file(out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(make_once(__file__, networks))

@@ -20,7 +20,7 @@ inline onnx::Tensor floats(const std::string &name, const at::Tensor &values)
     made.name = name;
     made.type = onnx::DataType::Float;
     made.dims = values.sizes().vec();
-    const at::Tensor flat = values.contiguous();
+    const at::Tensor flat = values.to(at::kFloat).contiguous();
     made.owned.assign(static_cast<const char *>(flat.const_data_ptr()), flat.nbytes());
     made.hasRaw = true;
     return made;

@@ -2,6 +2,7 @@
 // Methods beside each other: on one weight or input, and on the whole network with and without training.
 #include "cost/size_model.h"
 #include "engine/engine.h"
+#include "event_recorder.h"
 #include "sample_networks.h"
 #include "session/candidates.h"
 #include "store/session_store.h"
@@ -10,8 +11,6 @@
 #include <QtTest/QtTest>
 
 #include <cmath>
-#include <condition_variable>
-#include <mutex>
 
 using namespace bitwright;
 using namespace bitwright::testing;
@@ -30,35 +29,17 @@ QuantSpec spec(const std::string &method, int bits, ParamValues options = {})
 class TestCompareJobs : public QObject {
     Q_OBJECT
 
-    std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::vector<Event> m_events;
+    EventRecorder m_events;
     std::unique_ptr<EngineApi> m_engine;
 
     template <typename T>
     std::vector<T> all(JobId job = 0)
     {
-        const std::scoped_lock lock(m_mutex);
-        std::vector<T> found;
-        for (const Event &event : m_events)
-            if (const auto *match = std::get_if<T>(&event); match && (job == 0 || match->job == job))
-                found.push_back(*match);
+        std::vector<T> found = m_events.all<T>();
+        std::erase_if(found, [&](const T &event) { return job != 0 && event.job != job; });
         return found;
     }
-    JobEnded end(JobId job)
-    {
-        std::unique_lock lock(m_mutex);
-        JobEnded found{job, JobOutcome::Failed, {ErrorKind::Internal, "timeout", {}}, 0};
-        m_changed.wait_for(lock, std::chrono::seconds(120), [&] {
-            for (const Event &event : m_events)
-                if (const auto *ended = std::get_if<JobEnded>(&event); ended && ended->job == job) {
-                    found = *ended;
-                    return true;
-                }
-            return false;
-        });
-        return found;
-    }
+    JobEnded end(JobId job) { return m_events.end(job, std::chrono::seconds(120)); }
     JobId run(Request request)
     {
         const JobId job = m_engine->submit(std::move(request));
@@ -72,15 +53,10 @@ private Q_SLOTS:
     void init()
     {
         quietProcess();
-        m_events.clear();
         EngineOptions options;
         options.threads = 1;
         m_engine = makeEngine(options);
-        m_engine->setSink([this](Event event) {
-            const std::scoped_lock lock(m_mutex);
-            m_events.push_back(std::move(event));
-            m_changed.notify_all();
-        });
+        m_events.listenTo(*m_engine);
         m_engine->submit(OpenModelRequest{samplePath("mobilenetv2_small.pt2")});
         run(OpenDataRequest{"sample:test,limit=64", "sample:train,limit=64", "sample:train,limit=128"});
     }
@@ -214,12 +190,7 @@ private Q_SLOTS:
         request.candidates = networkCandidates({}, m_engine->catalog(), {Role::Weight}, {2, 3, 4, 5, 6, 7, 8}, {}, {"uniform", "kmeans"});
         request.training.epochs = 100;
         const JobId job = m_engine->submit(request);
-        {
-            std::unique_lock lock(m_mutex);
-            QVERIFY(m_changed.wait_for(lock, std::chrono::seconds(60), [&] {
-                return std::ranges::any_of(m_events, [](const Event &event) { return std::holds_alternative<NetworkCompared>(event); });
-            }));
-        }
+        QVERIFY(m_events.waitFor<NetworkCompared>(1));
         m_engine->cancel(job);
         QCOMPARE(end(job).outcome, JobOutcome::Cancelled);
         const auto rows = all<NetworkCompared>(job);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/engine.h"
+#include "event_recorder.h"
 #include "sample_networks.h"
 
 #include <QtCore/QTemporaryDir>
 #include <QtTest/QtTest>
-
-#include <condition_variable>
-#include <mutex>
 
 using namespace bitwright;
 using namespace bitwright::testing;
@@ -22,20 +20,13 @@ private Q_SLOTS:
     void randomDataGetsItsMetric();
 
 private:
-    JobEnded end(JobId job);
+    JobEnded end(JobId job) { return m_events.end(job); }
     template <typename T>
     std::vector<T> all()
     {
-        std::lock_guard lock(m_mutex);
-        std::vector<T> found;
-        for (const Event &event : m_events)
-            if (const auto *match = std::get_if<T>(&event))
-                found.push_back(*match);
-        return found;
+        return m_events.all<T>();
     }
-    std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::vector<Event> m_events;
+    EventRecorder m_events;
     std::unique_ptr<EngineApi> m_engine;
 };
 
@@ -43,31 +34,11 @@ void TestDataPreview::init()
 {
     quietProcess();
     m_engine.reset();
-    m_events.clear();
     EngineOptions options;
     options.threads = 1;
     m_engine = makeEngine(options);
-    m_engine->setSink([this](Event event) {
-        const std::lock_guard lock(m_mutex);
-        m_events.push_back(std::move(event));
-        m_changed.notify_all();
-    });
+    m_events.listenTo(*m_engine);
     QCOMPARE(end(m_engine->submit(OpenModelRequest{samplePath("resnet20.pt2")})).outcome, JobOutcome::Finished);
-}
-
-JobEnded TestDataPreview::end(JobId job)
-{
-    std::unique_lock lock(m_mutex);
-    JobEnded found{job, JobOutcome::Failed, {ErrorKind::Internal, "timeout", {}}, 0};
-    m_changed.wait_for(lock, std::chrono::seconds(60), [&] {
-        for (const Event &event : m_events)
-            if (const auto *ended = std::get_if<JobEnded>(&event); ended && ended->job == job) {
-                found = *ended;
-                return true;
-            }
-        return false;
-    });
-    return found;
 }
 
 void TestDataPreview::samplesWithTheirLabels()

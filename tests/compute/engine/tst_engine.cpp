@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/engine.h"
+#include "event_recorder.h"
 #include "sample_networks.h"
 #include "store/session_store.h"
 
@@ -8,9 +9,7 @@
 #include <QtTest/QtTest>
 
 #include <cmath>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <variant>
 #include <vector>
 
@@ -18,60 +17,6 @@ using namespace bitwright;
 using namespace bitwright::testing;
 
 namespace {
-
-/// Takes every event in order and lets the test wait for ends.
-class Recorder {
-public:
-    void operator()(Event event)
-    {
-        {
-            std::lock_guard lock(m_mutex);
-            m_events.push_back(std::move(event));
-        }
-        m_changed.notify_all();
-    }
-    template <typename T>
-    std::vector<T> all() const
-    {
-        std::lock_guard lock(m_mutex);
-        std::vector<T> found;
-        for (const Event &event : m_events)
-            if (const auto *match = std::get_if<T>(&event))
-                found.push_back(*match);
-        return found;
-    }
-    /// The end of a job, waited for; an outcome of Failed with "timeout" after 60 s.
-    JobEnded end(JobId job)
-    {
-        std::unique_lock lock(m_mutex);
-        JobEnded found{job, JobOutcome::Failed, {ErrorKind::Internal, "timeout", {}}, 0};
-        m_changed.wait_for(lock, std::chrono::seconds(60), [&] {
-            for (const Event &event : m_events)
-                if (const auto *ended = std::get_if<JobEnded>(&event); ended && ended->job == job) {
-                    found = *ended;
-                    return true;
-                }
-            return false;
-        });
-        return found;
-    }
-    template <typename T>
-    bool waitFor(std::size_t count)
-    {
-        std::unique_lock lock(m_mutex);
-        return m_changed.wait_for(lock, std::chrono::seconds(60), [&] {
-            std::size_t seen = 0;
-            for (const Event &event : m_events)
-                seen += std::holds_alternative<T>(event);
-            return seen >= count;
-        });
-    }
-
-private:
-    mutable std::mutex m_mutex;
-    std::condition_variable m_changed;
-    std::vector<Event> m_events;
-};
 
 } // namespace
 
@@ -97,12 +42,12 @@ private:
     void open(const std::string &limit = ",limit=256");
     EvaluateRequest evaluation(int weightBits, int activationBits) const;
     std::unique_ptr<EngineApi> m_engine;
-    std::shared_ptr<Recorder> m_events;
+    std::shared_ptr<EventRecorder> m_events;
 };
 
 void TestEngine::init()
 {
-    m_events = std::make_shared<Recorder>();
+    m_events = std::make_shared<EventRecorder>();
     quietProcess();
     EngineOptions options;
     options.threads = 1;

@@ -3,13 +3,11 @@
 #include "exporters/exporter.h"
 #include "report/report_content.h"
 #include "report/report_text.h"
+#include "event_recorder.h"
 #include "sample_networks.h"
 
 #include <QtCore/QTemporaryDir>
 #include <QtTest/QtTest>
-
-#include <condition_variable>
-#include <mutex>
 
 using namespace bitwright;
 using namespace bitwright::testing;
@@ -18,36 +16,18 @@ using namespace bitwright::testing;
 class TestReportJob : public QObject {
     Q_OBJECT
 
-    std::mutex m_mutex;
-    std::condition_variable m_ended;
-    std::vector<Event> m_events;
+    EventRecorder m_events;
     std::unique_ptr<EngineApi> m_engine;
     QTemporaryDir m_folder;
 
     JobEnded run(Request request)
     {
-        const JobId job = m_engine->submit(std::move(request));
-        std::unique_lock lock(m_mutex);
-        JobEnded found{job, JobOutcome::Failed, {ErrorKind::Internal, "timeout", {}}, 0};
-        m_ended.wait_for(lock, std::chrono::seconds(100), [&] {
-            for (const Event &event : m_events)
-                if (const auto *ended = std::get_if<JobEnded>(&event); ended && ended->job == job) {
-                    found = *ended;
-                    return true;
-                }
-            return false;
-        });
-        return found;
+        return m_events.end(m_engine->submit(std::move(request)), std::chrono::seconds(100));
     }
     template <typename T>
     T last()
     {
-        std::lock_guard lock(m_mutex);
-        T found;
-        for (const Event &event : m_events)
-            if (const auto *match = std::get_if<T>(&event))
-                found = *match;
-        return found;
+        return m_events.last<T>();
     }
     ExportRequest report(const ModelConfig &config, const char *name, std::vector<TrialRecord> trials = {})
     {
@@ -83,13 +63,8 @@ private Q_SLOTS:
         quietProcess();
         EngineOptions options;
         options.threads = 1;
-        m_events.clear();
         m_engine = makeEngine(options);
-        m_engine->setSink([this](Event event) {
-            std::lock_guard lock(m_mutex);
-            m_events.push_back(std::move(event));
-            m_ended.notify_all();
-        });
+        m_events.listenTo(*m_engine);
     }
     void cleanup() { m_engine.reset(); }
 

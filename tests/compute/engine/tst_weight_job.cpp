@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "engine/engine.h"
+#include "event_recorder.h"
 #include "sample_networks.h"
 
 #include <QtTest/QtTest>
 
-#include <condition_variable>
 #include <cmath>
-#include <mutex>
 #include <variant>
 #include <vector>
 
@@ -17,44 +16,14 @@ namespace {
 
 /// An engine with a sample network, asked one thing at a time.
 struct Bench {
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<Event> events;
+    EventRecorder events;
     std::unique_ptr<EngineApi> engine = makeEngine({.threads = 1, .decodeImage = {}});
 
-    Bench()
-    {
-        engine->setSink([this](Event event) {
-            const std::scoped_lock lock(mutex);
-            events.push_back(std::move(event));
-            changed.notify_all();
-        });
-    }
+    Bench() { events.listenTo(*engine); }
     ~Bench() { engine->setSink({}); }
 
-    JobEnded ask(Request request)
-    {
-        const JobId job = engine->submit(std::move(request));
-        std::unique_lock lock(mutex);
-        JobEnded found{job, JobOutcome::Failed, {ErrorKind::Internal, "timeout", {}}, 0};
-        changed.wait_for(lock, std::chrono::seconds(60), [&] {
-            for (const Event &event : events)
-                if (const auto *ended = std::get_if<JobEnded>(&event); ended && ended->job == job) {
-                    found = *ended;
-                    return true;
-                }
-            return false;
-        });
-        return found;
-    }
-    WeightReady weight()
-    {
-        const std::scoped_lock lock(mutex);
-        for (auto event = events.rbegin(); event != events.rend(); ++event)
-            if (const auto *ready = std::get_if<WeightReady>(&*event))
-                return *ready;
-        return {};
-    }
+    JobEnded ask(Request request) { return events.end(engine->submit(std::move(request))); }
+    WeightReady weight() { return events.last<WeightReady>(); }
 };
 
 } // namespace

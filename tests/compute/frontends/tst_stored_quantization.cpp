@@ -8,6 +8,7 @@
 #include "frontends/frontend.h"
 #include "frontends/onnx_proto.h"
 #include "graph/stored_layers.h"
+#include "onnx_parts.h"
 #include "quant/quantizer.h"
 #include "simulate/calibration.h"
 #include "simulate/simulation.h"
@@ -19,35 +20,13 @@
 #include <random>
 
 using namespace bitwright;
+using namespace bitwright::testing;
 using onnx::Attribute;
 using onnx::DataType;
 
 namespace {
 
 using Ints = std::vector<std::int64_t>;
-
-onnx::Tensor floats(const std::string &name, const at::Tensor &values)
-{
-    onnx::Tensor made;
-    made.name = name;
-    made.type = DataType::Float;
-    made.dims = values.sizes().vec();
-    const at::Tensor flat = values.to(at::kFloat).contiguous();
-    made.owned.assign(static_cast<const char *>(flat.const_data_ptr()), flat.nbytes());
-    made.hasRaw = true;
-    return made;
-}
-
-onnx::Tensor integers(const std::string &name, DataType type, Ints dims, const Ints &values)
-{
-    onnx::Tensor made;
-    made.name = name;
-    made.type = type;
-    made.dims = std::move(dims);
-    made.owned = onnx::packIntegers(values, type);
-    made.hasRaw = true;
-    return made;
-}
 
 onnx::Tensor scalar(const std::string &name, double value) { return floats(name, at::scalar_tensor(value)); }
 
