@@ -57,21 +57,15 @@ void writeWeight(OnnxWriter &writer, const LayerPlan &plan)
     const std::string code = writer.initializer(std::move(codes));
     const bool perGroup = plan.weight->scales.size() > 1;
     if (wouldRoundInput(plan) && binding.info.op != "linear") {   // a linear map is written as a Gemm that stays one
-        std::vector<std::int64_t> shape(perGroup ? binding.info.weightShape.size() : 0, 1);
-        if (perGroup)
-            shape[std::size_t(binding.info.channelAxis)] = std::int64_t(plan.weight->scales.size());
-        std::string real = writer.uniqueName(name + "_codes_float");
-        writer.out.nodes.push_back({"Cast", "", writer.uniqueName(name + "/Cast"), {code}, {real}, {Attribute::of("to", std::int64_t(DataType::Float))}});
-        const auto step = [&](const char *op, const at::Tensor &operand, const char *suffix) {
-            const std::string made = writer.uniqueName(name + suffix);
-            writer.out.nodes.push_back({op, "", writer.uniqueName(name + '/' + op), {real, writer.initializer(operand.reshape(shape), made + "_by")}, {made}, {}});
-            real = made;
+        const auto add = [&](const char *op, std::vector<std::string> inputs, bool last, std::vector<Attribute> attributes = {}) {
+            const std::string made = writer.uniqueName(name + (last ? "_dequantized" : "_float"));
+            writer.out.nodes.push_back({op, "", writer.uniqueName(name + '/' + op), std::move(inputs), {made}, std::move(attributes)});
+            if (last)
+                writer.set(binding.weight, made);
+            return made;
         };
-        const std::vector<float> zeros(plan.weight->zeroPoints.begin(), plan.weight->zeroPoints.end());
-        if (std::ranges::any_of(zeros, [](float zero) { return zero != 0; }))
-            step("Sub", at::tensor(zeros), "_shifted");
-        step("Mul", at::tensor(plan.weight->scales), "_dequantized");
-        writer.set(binding.weight, real);
+        const std::string real = add("Cast", {code}, false, {Attribute::of("to", std::int64_t(DataType::Float))});
+        writeProduct(writer, plan, real, name, [&](const char *op, std::vector<std::string> inputs, bool last) { return add(op, std::move(inputs), last); });
         return;
     }
     const auto [scale, zero] = parametersOf(writer, *plan.weight, name, perGroup);

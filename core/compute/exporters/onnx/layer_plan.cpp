@@ -208,6 +208,21 @@ std::string baseName(const std::string &op)
     return op.substr(begin, op.find('.', begin) - begin);
 }
 
+void writeProduct(OnnxWriter &writer, const LayerPlan &plan, const std::string &real, const std::string &base, const AddStep &add)
+{
+    const OnnxEncoding &encoding = *plan.weight;
+    std::vector<std::int64_t> shape;
+    if (encoding.scales.size() > 1) {
+        shape.assign(plan.binding->info.weightShape.size(), 1);
+        shape[std::size_t(plan.binding->info.channelAxis)] = std::int64_t(encoding.scales.size());
+    }
+    std::string shifted = real;
+    const std::vector<float> zeros(encoding.zeroPoints.begin(), encoding.zeroPoints.end());
+    if (std::ranges::any_of(zeros, [](float zero) { return zero != 0; }))
+        shifted = add("Sub", {real, writer.initializer(at::tensor(zeros).reshape(shape), base + "_zero_point")}, false);
+    add("Mul", {shifted, writer.initializer(at::tensor(encoding.scales).reshape(shape), base + "_scale")}, true);
+}
+
 bool wouldRoundInput(const LayerPlan &plan)
 {
     const std::string &op = plan.binding->info.op;

@@ -5,6 +5,7 @@
 #include "exporters/onnx/onnx_writer.h"
 #include "exporters/onnx/quantized_tensor.h"
 
+#include <functional>
 #include <optional>
 
 namespace bitwright {
@@ -44,6 +45,10 @@ std::pair<std::string, std::string> parametersOf(OnnxWriter &writer, const OnnxE
 /// Quantize and dequantize of the value `x` in front of a layer's call, spelled "layer" or "layer@1": the name of the
 /// result. Nodes are named after the call, so that verify finds them.
 std::string writeQuantizedInput(OnnxWriter &writer, const LayerPlan &plan, const std::string &call, std::string x, bool barrier);
+/// (real - zero point) * scale of a weight's codes by plain operators, for where DequantizeLinear cannot stand. `add` makes a
+/// node of these inputs and gives its result's name; `last` marks the one whose result is the weight.
+using AddStep = std::function<std::string(const char *op, std::vector<std::string> inputs, bool last)>;
+void writeProduct(OnnxWriter &writer, const LayerPlan &plan, const std::string &real, const std::string &base, const AddStep &add);
 /// True where ONNX Runtime (1.32) would run DequantizeLinear and product as MatMulNBits, which rounds the input to 8 bits
 /// unless session.qdq_matmulnbits_accuracy_level says otherwise: the weight is then written as Cast and Mul, which the
 /// runtime computes once, to the same values.

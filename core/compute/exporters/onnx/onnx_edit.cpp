@@ -311,20 +311,13 @@ Status Editor::writeWeight(LayerPlan &plan, const Parameter &parameter)
         front(edit, "DequantizeLinear", {code, scale, zero}, name, perGroup ? std::vector{Attribute::of("axis", axis)} : std::vector<Attribute>{}, value);
         return {};
     }
-    // The same arithmetic by plain operators.
-    std::vector<std::int64_t> shape;
-    if (perGroup) {
-        shape.assign(rank, 1);
-        shape[std::size_t(axis)] = std::int64_t(encoding.scales.size());
-    }
     // ONNX Runtime folds a Cast into the weight and merges that with a batch norm behind it, a DequantizeLinear it leaves.
     const std::string steps = name + "_codes";
-    std::string real = m_opset >= 10 && !wouldRoundInput(plan) ? front(edit, "DequantizeLinear", {code, m_writer.initializer(at::scalar_tensor(1.0f), steps + "_scale"), zeroOf(steps, encoding.type)}, name, {}, {})
+    const std::string real = m_opset >= 10 && !wouldRoundInput(plan) ? front(edit, "DequantizeLinear", {code, m_writer.initializer(at::scalar_tensor(1.0f), steps + "_scale"), zeroOf(steps, encoding.type)}, name, {}, {})
                                      : front(edit, "Cast", {code}, name, {Attribute::of("to", std::int64_t(DataType::Float))}, {});
-    const std::vector<float> zeros(encoding.zeroPoints.begin(), encoding.zeroPoints.end());
-    if (std::ranges::any_of(zeros, [](float zero) { return zero != 0; }))
-        real = front(edit, "Sub", {real, m_writer.initializer(at::tensor(zeros).reshape(shape), name + "_zero_point")}, name, {}, {});
-    front(edit, "Mul", {real, m_writer.initializer(at::tensor(encoding.scales).reshape(shape), name + "_scale")}, name, {}, value);
+    writeProduct(m_writer, plan, real, name, [&](const char *op, std::vector<std::string> inputs, bool last) {
+        return front(edit, op, std::move(inputs), name, {}, last ? value : std::string());
+    });
     return {};
 }
 
