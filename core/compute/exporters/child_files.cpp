@@ -48,19 +48,4 @@ Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64
     return made;
 }
 
-const char *numpyName(at::ScalarType type)
-{
-    switch (type) {
-    case at::kDouble: return "float64";
-    case at::kHalf: return "float16";
-    case at::kLong: return "int64";
-    case at::kInt: return "int32";
-    case at::kShort: return "int16";
-    case at::kChar: return "int8";
-    case at::kByte: return "uint8";
-    case at::kBool: return "bool";
-    default: return "float32";
-    }
-}
-
 } // namespace bitwright

@@ -29,7 +29,5 @@ private:
 Status writeRaw(const std::string &path, std::string_view bytes);
 /// `offset`: bytes before the array.
 Result<at::Tensor> readRaw(const std::string &path, const std::vector<std::int64_t> &shape, at::ScalarType type, std::int64_t offset = 0);
-/// "float32" and so on.
-const char *numpyName(at::ScalarType type);
 
 } // namespace bitwright

@@ -2,6 +2,7 @@
 // Files run by their own runtime in a child Python.
 #include "exporters/child_python.h"
 #include "exporters/runtimes.h"
+#include "graph/shape_probe.h"
 
 #include <ATen/ATen.h>
 
@@ -104,7 +105,7 @@ public:
             const at::Tensor flat = number ? at::scalar_tensor(inputs[i].toScalar(), inputs[i].toScalar().type()) : inputs[i].toTensor().contiguous();
             const std::string file = m_python.place("input" + std::to_string(i));
             BW_CHECK(writeRaw(file, {static_cast<const char *>(flat.const_data_ptr()), flat.nbytes()}));
-            order["inputs"].push_back({{"file", file}, {"shape", flat.sizes().vec()}, {"dtype", numpyName(flat.scalar_type())}, {"number", number}});
+            order["inputs"].push_back({{"file", file}, {"shape", flat.sizes().vec()}, {"dtype", dtypeName(flat.scalar_type())}, {"number", number}});
         }
         for (std::size_t i = 0; i < m_sites.size(); ++i)
             order["probes"].push_back({{"name", m_sites[i].values}, {"scale", m_sites[i].scale}, {"file", m_python.place(std::to_string(i))}});

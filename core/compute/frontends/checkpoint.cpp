@@ -3,7 +3,6 @@
 #include "frontends/archive_records.h"
 #include "frontends/rows.h"
 #include "frontends/weights_file.h"
-#include "tensor/guarded.h"
 
 #include <caffe2/serialize/inline_container.h>
 
@@ -78,11 +77,7 @@ Result<Graph> read(const std::string &path, const JobContext &context)
 
 Result<Graph> loadCheckpoint(const std::string &path, const JobContext &context)
 {
-    auto graph = guarded(path, ErrorKind::Parse, [&] { return read(path, context); });
-    if (!graph && !isCancelled(graph.error()) && !graph.error().message.starts_with(path))
-        return fail(graph.error().kind, path + " (a state dict or checkpoint), " + graph.error().message +
-                                            (graph.error().kind == ErrorKind::Parse ? "; copy or save it again" : ""));
-    return graph;
+    return loadWeights(path, "a state dict or checkpoint", context, read);
 }
 
 } // namespace

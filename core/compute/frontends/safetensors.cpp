@@ -2,7 +2,6 @@
 // Safetensors: eight bytes of header length, a JSON header, then the tensors' bytes. Mapped, not copied.
 #include "frontends/rows.h"
 #include "frontends/weights_file.h"
-#include "tensor/guarded.h"
 #include "tensor/mapped_file.h"
 
 #include <ATen/ops/empty.h>
@@ -154,11 +153,7 @@ Result<Graph> read(const std::string &path, const JobContext &context)
 
 Result<Graph> loadSafetensors(const std::string &path, const JobContext &context)
 {
-    auto graph = guarded(path, ErrorKind::Parse, [&] { return read(path, context); });
-    if (!graph && !isCancelled(graph.error()) && !graph.error().message.starts_with(path))
-        return fail(graph.error().kind, path + " (safetensors), " + graph.error().message +
-                                            (graph.error().kind == ErrorKind::Parse ? "; copy or save it again" : ""));
-    return graph;
+    return loadWeights(path, "safetensors", context, read);
 }
 
 } // namespace

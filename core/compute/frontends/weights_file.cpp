@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "frontends/weights_file.h"
 
+#include "tensor/guarded.h"
+
 namespace bitwright {
 
 Graph weightsGraph(const std::string &format, NamedTensors tensors)
@@ -19,6 +21,16 @@ Graph weightsGraph(const std::string &format, NamedTensors tensors)
         parameter.tensor = std::move(tensor);
         graph.parameters.push_back(std::move(parameter));
     }
+    return graph;
+}
+
+Result<Graph> loadWeights(const std::string &path, const std::string &kind, const JobContext &context,
+                          Result<Graph> (*read)(const std::string &path, const JobContext &context))
+{
+    auto graph = guarded(path, ErrorKind::Parse, [&] { return read(path, context); });
+    if (!graph && !isCancelled(graph.error()) && !graph.error().message.starts_with(path))
+        return fail(graph.error().kind, path + " (" + kind + "), " + graph.error().message +
+                                            (graph.error().kind == ErrorKind::Parse ? "; copy or save it again" : ""));
     return graph;
 }
 

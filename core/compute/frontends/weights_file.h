@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include "base/job_context.h"
 #include "base/result.h"
 #include "graph/graph.h"
 
@@ -18,6 +19,11 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// A graph that only holds weights: weightsOnly is set and the one obstacle says what is missing for running it. Names
 /// must be unique.
 Graph weightsGraph(const std::string &format, NamedTensors tensors);
+
+/// What `read` makes of a file of weights; its errors get the file's name and what it is taken for in front, and the way out
+/// behind.
+Result<Graph> loadWeights(const std::string &path, const std::string &kind, const JobContext &context,
+                          Result<Graph> (*read)(const std::string &path, const JobContext &context));
 
 /// What a pickle (data.pkl of torch.save) refers to and who reads the bytes of its storages.
 struct StorageSource {
